@@ -1,0 +1,108 @@
+"""A capability file to a value and back: one Lua file whose first comment holds the contract as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from ritesmith.errors import InvalidInput
+from ritesmith.models import Capability, Contract, Finding, Where
+
+HEADER = re.compile(r"\A\s*--\[(?P<level>=*)\[\s*capability\b(?P<json>.*?)\](?P=level)\]", re.DOTALL)
+
+
+def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[Finding]]:
+    """Read a capability file: the capability and no findings, or None and every finding about its header."""
+    match = HEADER.match(text)
+    if match is None:
+        return None, [
+            Finding(
+                code="contract_missing",
+                where=Where(file=file, line=1),
+                message="the file does not open with a '--[[ capability' comment",
+                hint="put the contract as JSON in the first comment: --[[ capability { ... } ]]",
+            )
+        ]
+    first_line = text.count("\n", 0, match.start("json")) + 1
+    try:
+        header = json.loads(match["json"], object_pairs_hook=_refuse_duplicates)
+    except json.JSONDecodeError as error:
+        return None, [
+            Finding(
+                code="contract_not_json",
+                where=Where(file=file, line=first_line + error.lineno - 1, column=error.colno),
+                message=f"the contract is not JSON: {error.msg}",
+                hint="the comment must hold one JSON object, closed by ]]",
+            )
+        ]
+    except _DuplicateKeyError as error:
+        return None, [
+            Finding(
+                code="contract_duplicate_key",
+                where=Where(file=file, line=first_line),
+                message=f"the contract says {error.args[0]!r} twice in one object",
+                hint="keep one of the two",
+            )
+        ]
+    try:
+        return Capability(contract=Contract.model_validate(header), source=text), []
+    except ValidationError as error:
+        return None, shape_findings(error, Contract.model_fields, code="contract_shape", file=file, line=first_line)
+
+
+def capability_of(text: str, file: str = "") -> Capability:
+    """Read a capability file that is known to be good; InvalidInput with the first finding where it is not."""
+    capability, findings = read_capability(text, file)
+    if capability is None:
+        raise InvalidInput(f"{findings[0].where}: {findings[0].message}", hint=findings[0].hint)
+    return capability
+
+
+def shape_findings(
+    error: ValidationError, known: Any = (), *, code: str, file: str = "", line: int | None = None
+) -> list[Finding]:
+    """One finding per problem that pydantic saw, with the JSON path and, for an unknown field, the near miss."""
+    findings = []
+    for problem in error.errors(include_url=False, include_context=False):
+        path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
+        hint = ""
+        if problem["type"] == "extra_forbidden":
+            name = str(problem["loc"][-1])
+            near = near_miss(name, known)
+            message = f"unknown field {name!r}"
+            hint = f"did you mean {near!r}?" if near else "remove it"
+        elif problem["type"] == "missing":
+            message = f"the field {str(problem['loc'][-1])!r} is missing"
+        else:
+            message = f"{problem['msg']} (found {_short(problem.get('input'))})"
+        findings.append(Finding(code=code, where=Where(file=file, line=line, path=path), message=message, hint=hint))
+    return findings
+
+
+def near_miss(name: str, known: Any) -> str | None:
+    """The known name that `name` was most likely meant to be, or None."""
+    import difflib
+
+    found = difflib.get_close_matches(name, [str(each) for each in known], n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise _DuplicateKeyError(key)
+        seen[key] = value
+    return seen
+
+
+def _short(value: Any, length: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,453 @@
+"""The values that pass between the stages: frozen, checked for shape when made, free of behaviour.
+
+Shape is checked here; sense (does the name exist, do the types fit) is checked in `guard/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JSON: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, list of these, or dict from str to these."""
+
+Schema: TypeAlias = dict[str, Any]
+"""A JSON Schema, draft 2020-12."""
+
+SEMANTICS_VERSION = 1
+"""Version of the interpreter's rules; recorded in every run, so that a later interpreter knows what it resumes."""
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
+NODE_PATTERN = r"^[a-z][a-z0-9_]*$"
+
+
+class Value(BaseModel):
+    """Base of all values: frozen, and an unknown field is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+# ---------------------------------------------------------------- findings
+
+
+class Where(Value):
+    """Where a finding stands: a line (and column) of a file, both from 1, or a JSON path such as `$.nodes[2].next`."""
+
+    file: str = ""
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part not in ("", None))
+        return " ".join(part for part in (place, self.path) if part)
+
+
+class Finding(Value):
+    """One rule broken at one place. `message` says what was found, `hint` what to do."""
+
+    code: str
+    severity: Literal["error", "warning"] = "error"
+    where: Where = Where()
+    message: str
+    hint: str = ""
+
+
+# ---------------------------------------------------------------- sandbox
+
+
+class Limits(Value):
+    """What one execution of a script may spend. Passing any of them ends the execution; a script cannot catch it."""
+
+    fuel: int = Field(default=20_000_000, ge=1)
+    """VM instructions as the count hook sees them, plus the charges for library work; deterministic."""
+    memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    """Lua heap above an empty runtime."""
+    deadline_seconds: float = Field(default=3.0, gt=0)
+    """Wall clock of the worker's own work; time spent waiting for a host function does not count."""
+    host_calls: int = Field(default=100, ge=0)
+    output_bytes: int = Field(default=1024 * 1024, ge=1)
+    """Size of the output as JSON."""
+
+
+OutcomeStatus: TypeAlias = Literal[
+    "ok",
+    "reject",
+    "script_error",
+    "fail",
+    "fuel",
+    "memory",
+    "deadline",
+    "host_calls",
+    "output_size",
+    "grant_denied",
+    "bad_result",
+    "worker_lost",
+]
+LIMIT_STATUSES = frozenset({"fuel", "memory", "deadline", "host_calls", "output_size"})
+
+
+class Outcome(Value):
+    """How one execution of a capability ended: `ok` with its output, or one error of a closed list."""
+
+    status: OutcomeStatus
+    output: JSON = None
+    code: str = ""
+    """For `fail`: the code the script gave; otherwise the status itself."""
+    message: str = ""
+    retryable: bool = False
+    """Only a `fail` may say so, and `worker_lost` is."""
+    details: JSON = None
+    line: int | None = None
+    fuel: int = 0
+    memory_bytes: int = 0
+    host_calls: int = 0
+
+
+class HostReply(Value):
+    """What a host function answered: a result, or an error object that the script's pcall may catch."""
+
+    result: JSON = None
+    error: HostError | None = None
+
+
+class HostError(Value):
+    """An expected failure of a host function, as the script sees it."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: JSON = None
+    retry_after_seconds: float | None = None
+
+
+HostCall: TypeAlias = Callable[[str, JSON], HostReply]
+"""(host function's name, arguments) -> reply. It may raise: then the execution is dropped and the exception passes."""
+
+
+# ---------------------------------------------------------------- capability
+
+Effect: TypeAlias = Literal["pure", "read", "write"]
+EFFECT_ORDER: Mapping[str, int] = {"pure": 0, "read": 1, "write": 2}
+Risk: TypeAlias = Literal["low", "medium", "high", "critical"]
+
+
+class HostFunction(Value):
+    """The declaration of one host function; catalog, guard, stub, grant check and documentation come from it."""
+
+    name: str
+    description: str
+    input: Schema
+    output: Schema
+    effect: Effect
+    idempotent: bool = True
+    """May be repeated with the same idempotency key when we do not know whether the first call happened."""
+    transactional: bool = False
+    """Its effect lies in the registry file and is committed in one transaction with the journal entry of the call."""
+    narrows: dict[str, Schema] = {}
+    """What a grant must say to narrow it: key of the grant -> schema of the value."""
+    errors: tuple[str, ...] = ()
+
+
+class HostStub(Value):
+    """What the world answers to a host call in an example."""
+
+    call: str
+    with_: JSON = Field(default=None, alias="with")
+    """Arguments that must be met; None meets any."""
+    result: JSON = None
+    error: HostError | None = None
+
+
+class CapabilityExample(Value):
+    """One run of a capability in a throw-away world: input and world in; output, or the code of an error, out."""
+
+    input: JSON
+    output: JSON = None
+    error: str | None = None
+    hosts: tuple[HostStub, ...] = ()
+    store: dict[str, dict[str, JSON]] = {}
+    """Documents before the call: namespace -> key -> value."""
+    store_after: dict[str, dict[str, JSON]] | None = None
+    """Documents that must stand so afterwards (null: must be absent). Required when the call changes the store."""
+
+
+class CapabilityLimits(Value):
+    """Limits that a capability sets for itself; policy caps them."""
+
+    fuel: int | None = Field(default=None, ge=1)
+    memory_bytes: int | None = Field(default=None, ge=1024 * 1024)
+    deadline_seconds: float | None = Field(default=None, gt=0)
+    host_calls: int | None = Field(default=None, ge=0)
+    output_bytes: int | None = Field(default=None, ge=1)
+
+
+class Contract(Value):
+    """The header of a capability file."""
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=100)
+    intent: str = Field(min_length=3, max_length=500)
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    input: Schema
+    output: Schema
+    grants: dict[str, dict[str, Any]] = {}
+    """Host function -> how its use is narrowed."""
+    limits: CapabilityLimits = CapabilityLimits()
+    compensated_by: str | None = Field(default=None, pattern=NAME_PATTERN)
+    examples: tuple[CapabilityExample, ...] = ()
+
+
+class Capability(Value):
+    """A capability file, read: its contract, and the whole text, which is what is stored, hashed and executed."""
+
+    contract: Contract
+    source: str
+
+
+# ---------------------------------------------------------------- workflow
+
+Expression: TypeAlias = Any
+"""A literal, or strict JSON Logic with references (see `expr`)."""
+
+
+class Retry(Value):
+    """When and how often a failed attempt is tried again."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    initial_seconds: float = Field(default=1.0, ge=0)
+    multiplier: float = Field(default=2.0, ge=1)
+    max_seconds: float = Field(default=60.0, ge=0)
+    jitter: float = Field(default=0.1, ge=0, le=1)
+
+
+class OnError(Value):
+    """Where to go when a step failed with this code; `*` meets every code."""
+
+    code: str
+    target: str
+
+
+class Compensation(Value):
+    """What undoes a finished step. Its `with` may refer to the step's own output."""
+
+    capability: str
+    with_: dict[str, Expression] = Field(default={}, alias="with")
+
+
+class Node(Value):
+    """A vertex of a workflow, at rest."""
+
+    id: str = Field(pattern=NODE_PATTERN, max_length=60)
+
+
+class TaskNode(Node):
+    kind: Literal["task"]
+    capability: str
+    with_: dict[str, Expression] = Field(default={}, alias="with")
+    retry: Retry | None = None
+    deadline_seconds: float | None = Field(default=None, gt=0)
+    compensation: Compensation | None = None
+    no_compensation: str | None = None
+    """The reason why a step that writes need not be undone."""
+    on_error: tuple[OnError, ...] = ()
+    next: str | None = None
+
+
+class Case(Value):
+    when: Expression
+    target: str
+
+
+class SwitchNode(Node):
+    kind: Literal["switch"]
+    cases: tuple[Case, ...] = Field(min_length=1)
+    default: str
+
+
+class SleepNode(Node):
+    kind: Literal["sleep"]
+    seconds: Expression = None
+    until: Expression = None
+    next: str | None = None
+
+
+class WaitNode(Node):
+    kind: Literal["wait"]
+    schema_: Schema = Field(default={}, alias="schema")
+    """What the callback's payload must be; it becomes the node's output."""
+    deadline_seconds: float | None = Field(default=None, gt=0)
+    on_timeout: str | None = None
+    success_when: Expression = None
+    next: str | None = None
+
+
+class ApprovalNode(Node):
+    kind: Literal["approval"]
+    prompt: Expression
+    deadline_seconds: float | None = Field(default=None, gt=0)
+    on_reject: str | None = None
+    on_timeout: str | None = None
+    next: str | None = None
+
+
+class EndNode(Node):
+    kind: Literal["end"]
+    status: Literal["succeeded", "failed"] = "succeeded"
+    outcome: str = ""
+    output: Expression = None
+
+
+AnyNode: TypeAlias = Annotated[
+    TaskNode | SwitchNode | SleepNode | WaitNode | ApprovalNode | EndNode, Field(discriminator="kind")
+]
+NODE_KINDS = ("task", "switch", "sleep", "wait", "approval", "end")
+
+
+class RunLimits(Value):
+    """What a whole run may spend."""
+
+    steps: int = Field(default=1000, ge=1)
+    deadline_seconds: float = Field(default=7 * 86_400, gt=0)
+
+
+class WorkflowExample(Value):
+    """One run of a workflow in a throw-away world with a virtual clock."""
+
+    input: JSON
+    store: dict[str, dict[str, JSON]] = {}
+    hosts: tuple[HostStub, ...] = ()
+    decisions: dict[str, Literal["approved", "rejected"]] = {}
+    """What a person decides: approval node -> decision; `*` stands for every approval."""
+    callbacks: dict[str, JSON] = {}
+    """What arrives from outside: wait node -> payload; `*` stands for every wait."""
+    status: str | None = None
+    """The run's status; when left out, an example with `outcome` or `output` is met by any."""
+    outcome: str | None = None
+    output: JSON = None
+    error: str | None = None
+    """The code that the run failed with."""
+    store_after: dict[str, dict[str, JSON]] | None = None
+
+
+class Workflow(Value):
+    """A graph of nodes, data only. The graph is in the ids."""
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=100)
+    intent: str = Field(min_length=3, max_length=500)
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    input: Schema = {"type": "object"}
+    output: Schema | None = None
+    start: str
+    limits: RunLimits = RunLimits()
+    retry: Retry = Retry(max_attempts=1)
+    nodes: tuple[AnyNode, ...] = Field(min_length=1, max_length=10_000)
+    examples: tuple[WorkflowExample, ...] = ()
+
+    def node(self, node_id: str) -> AnyNode:
+        """The node of that id; KeyError where there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+
+# ---------------------------------------------------------------- registry
+
+ArtifactKind: TypeAlias = Literal["capability", "workflow"]
+ArtifactStatus: TypeAlias = Literal["draft", "active", "deprecated", "revoked"]
+
+
+class Provenance(Value):
+    """Where a version comes from and what it was checked with."""
+
+    source: Literal["bundled", "person", "composed", "model"]
+    intent: str = ""
+    author: str = ""
+    model: str | None = None
+    prompt_digest: str | None = None
+    tokens: int = 0
+    cost: float | None = None
+    findings: tuple[Finding, ...] = ()
+    trial: dict[str, Any] = {}
+    parents: tuple[str, ...] = ()
+    """Digests of the artifacts it is made of."""
+    guard_version: str = ""
+    policy_digest: str = ""
+    lua_version: str = ""
+
+
+class Artifact(Value):
+    """The stored bytes of one capability or workflow, named by the sha256 of its text."""
+
+    digest: str
+    kind: ArtifactKind
+    name: str
+    version: int
+    text: str
+    canonical: str
+    """Equal for texts that differ only in layout, comments or local names."""
+    status: ArtifactStatus = "active"
+    effect: Effect
+    risk: Risk
+    created_at: float
+    """Seconds since 1970, UTC."""
+    provenance: Provenance
+
+    @property
+    def ref(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+
+# ---------------------------------------------------------------- runs
+
+RunStatus: TypeAlias = Literal[
+    "pending",
+    "running",
+    "sleeping",
+    "waiting",
+    "compensating",
+    "unknown",
+    "succeeded",
+    "failed",
+    "compensated",
+    "compensation_failed",
+    "cancelled",
+]
+FINAL_STATUSES = frozenset({"succeeded", "failed", "compensated", "compensation_failed", "cancelled"})
+LEGAL_MOVES: Mapping[str, frozenset[str]] = {
+    "pending": frozenset({"running", "cancelled"}),
+    "running": frozenset({"sleeping", "waiting", "compensating", "unknown", "succeeded", "failed", "cancelled"}),
+    "sleeping": frozenset({"running", "compensating", "failed", "cancelled"}),
+    "waiting": frozenset({"running", "compensating", "failed", "cancelled"}),
+    "compensating": frozenset({"sleeping", "unknown", "compensated", "compensation_failed", "failed", "cancelled"}),
+    "unknown": frozenset({"running", "compensating", "cancelled"}),
+    "compensation_failed": frozenset({"compensating"}),
+    "failed": frozenset({"running"}),
+    "compensated": frozenset(),
+    "succeeded": frozenset(),
+    "cancelled": frozenset(),
+}
+
+
+class Entry(Value):
+    """One row of a run's journal. `hash` covers the previous entry's hash and everything in this one."""
+
+    run: str
+    seq: int
+    """From 1, without gaps."""
+    at: float
+    """Seconds since 1970, UTC, by the engine's clock."""
+    kind: str
+    node: str = ""
+    """The node path; empty for entries of the run itself."""
+    attempt: int = 0
+    data: dict[str, Any] = {}
+    hash: str = ""
+
+
+HostReply.model_rebuild()
