@@ -1,0 +1,224 @@
+"""The one SQLite file: opening it with the right pragmas, and the one ordered list of migrations.
+
+Durability follows https://sqlite.org/pragma.html#pragma_synchronous: WAL with `synchronous=FULL` loses no committed
+transaction on power failure; `NORMAL` may lose the last ones but never corrupts the file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ritesmith.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
+SCHEMA_VERSION = 1
+"""Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
+
+MEMORY = ":memory:"
+
+
+def open_db(
+    path: str | Path, *, synchronous: Literal["full", "normal"] = "full", busy_seconds: float = 10.0
+) -> sqlite3.Connection:
+    """Open (or make) the registry file and bring it to the current schema; the connection is in autocommit mode.
+
+    Every change is made inside `transaction(connection)`. Raises StoreError when the file is not ours, is newer than
+    this program, is locked for longer than `busy_seconds`, or lies where it cannot be made.
+    """
+    name = str(path)
+    try:
+        connection = sqlite3.connect(name, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise _unusable(name, error) from None
+    try:
+        connection.row_factory = sqlite3.Row
+        _prepare(connection, name, synchronous)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(name, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def find_db(given: str | None, folder: Path, environment: dict[str, str] | os._Environ[str]) -> Path:
+    """Which registry file is meant: `--db`, `RITESMITH_DB`, the nearest `registry.db` upward, else `./registry.db`."""
+    chosen = given or environment.get("RITESMITH_DB")
+    if chosen:
+        return Path(chosen)
+    for place in (folder, *folder.parents):
+        if (place / "registry.db").is_file():
+            return place / "registry.db"
+    return folder / "registry.db"
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One write transaction, whole or not at all; inside another one it is simply a part of that."""
+    if connection.in_transaction:
+        yield connection
+        return
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.Error as error:
+        raise _unusable(_file_of(connection), error) from None
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.IntegrityError
+        ):
+            raise _unusable(_file_of(connection), error) from None
+        raise
+
+
+def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    if owner not in (0, APPLICATION_ID) or (owner == 0 and _has_tables(connection)):
+        raise StoreError(
+            f"'{name}' is a SQLite file, but not a RiteSmith registry", hint="name another file with --db or RITESMITH_DB"
+        )
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"'{name}' was written by a newer RiteSmith (schema {version}; this program knows {SCHEMA_VERSION})",
+            hint="upgrade ritesmith, or name another file with --db",
+        )
+    if name != MEMORY:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if version < SCHEMA_VERSION:
+        _migrate(connection)
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    from sqlite_utils import Database
+
+    # One transaction around all: two processes that open a new file at once queue here, and the second finds it done.
+    with transaction(connection):
+        _migrations().apply(Database(connection, execute_plugins=False))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _migrations() -> Migrations:
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations("ritesmith")
+
+    @migrations()
+    def m001_artifacts_journal_store(db: Database) -> None:
+        db.table("meta").create({"key": str, "value": str}, pk="key", strict=True)
+        db.table("artifacts").create(
+            {
+                "digest": str,
+                "kind": str,
+                "name": str,
+                "version": int,
+                "text": str,
+                "canonical": str,
+                "status": str,
+                "effect": str,
+                "risk": str,
+                "created_at": float,
+                "provenance": str,
+            },
+            pk="digest",
+            not_null={"kind", "name", "version", "text", "status"},
+            strict=True,
+        )
+        db.table("artifacts").create_index(["name", "version"], unique=True)
+        db.table("artifacts").create_index(["canonical"])
+        db.table("aliases").create(
+            {"phrase": str, "name": str, "said": str, "evidence": str, "created_at": float},
+            pk=["phrase", "name"],
+            strict=True,
+        )
+        db.table("decisions").create(
+            {"id": int, "at": float, "intent": str, "tier": str, "artifact": str, "reason": str, "report": str},
+            pk="id",
+            strict=True,
+        )
+        # bm25 weights the columns; porter makes "refunds" meet "refund" (https://sqlite.org/fts5.html).
+        db.execute(
+            "CREATE VIRTUAL TABLE search USING fts5(name, intent, description, words, artifact UNINDEXED,"
+            " tokenize='porter unicode61')"
+        )
+        db.table("runs").create(
+            {
+                "id": str,
+                "workflow": str,
+                "digest": str,
+                "status": str,
+                "outcome": str,
+                "started_at": float,
+                "updated_at": float,
+                "due_at": float,
+                "seq": int,
+                "idempotency_key": str,
+                "input_digest": str,
+                "lease_owner": str,
+                "lease_until": float,
+                "fence": int,
+            },
+            pk="id",
+            not_null={"workflow", "digest", "status", "fence"},
+            strict=True,
+        )
+        db.table("runs").create_index(["idempotency_key"], unique=True)
+        db.table("runs").create_index(["status", "due_at"])
+        db.execute(
+            "CREATE TABLE entries (run TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,"
+            " node TEXT NOT NULL, attempt INTEGER NOT NULL, data TEXT NOT NULL, hash TEXT NOT NULL,"
+            " PRIMARY KEY (run, seq)) STRICT, WITHOUT ROWID"
+        )
+        db.execute(
+            "CREATE TABLE store (namespace TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+            " version INTEGER NOT NULL, updated_at REAL NOT NULL, PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID"
+        )
+
+    return migrations
+
+
+def _file_of(connection: sqlite3.Connection) -> str:
+    row = connection.execute("PRAGMA database_list").fetchone()
+    return row[2] or MEMORY
+
+
+def _unusable(name: str, error: sqlite3.Error) -> StoreError:
+    """SQLite's own words, turned into what happened and what to do."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StoreError(f"'{name}' is locked by another process", hint="try again when that process has finished")
+    if "not a database" in text or "malformed" in text:
+        return StoreError(f"'{name}' is not a SQLite file, or is damaged ({text})", hint="restore it, or name another")
+    if "readonly" in text or "read-only" in text:
+        return StoreError(f"'{name}' cannot be written: {text}", hint="make it writable, or name another with --db")
+    if "unable to open" in text:
+        folder = Path(name).resolve().parent
+        if not folder.is_dir():
+            return StoreError(f"'{name}' cannot be opened: there is no folder '{folder}'", hint="make the folder first")
+        return StoreError(
+            f"'{name}' cannot be opened or made in '{folder}'", hint="make the folder writable, or use --db elsewhere"
+        )
+    if "disk is full" in text or "disk I/O" in text:
+        return StoreError(f"'{name}' could not be written: {text}", hint="nothing was committed; free some space")
+    return StoreError(f"'{name}': {text}")

@@ -1,0 +1,96 @@
+"""What every host function is made of: one declaration, one Python function, one way to fail."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ritesmith.models import JSON, Effect, HostError, HostFunction, HostReply, Schema
+from ritesmith.schemas import problems
+
+
+@dataclass(frozen=True)
+class HostEnvironment:
+    """What a host function may use. The clock and the seed are values, so that trials and replays can set them."""
+
+    connection: sqlite3.Connection
+    now: float
+    """Seconds since 1970, UTC."""
+    seed: str
+    """Differs for every call of every attempt, and is the same when the call is made again after a crash."""
+    idempotency_key: str
+
+
+class HostFailure(Exception):
+    """An expected failure: the script gets it as a Lua error object that pcall can catch."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, details: JSON = None) -> None:
+        super().__init__(message)
+        self.error = HostError(code=code, message=message, retryable=retryable, details=details)
+
+
+Implementation: TypeAlias = Callable[[dict[str, Any], HostEnvironment], JSON]
+DECLARED: dict[str, tuple[HostFunction, Implementation]] = {}
+
+
+def host_function(
+    name: str,
+    description: str,
+    *,
+    input: Schema,
+    output: Schema,
+    effect: Effect,
+    idempotent: bool = True,
+    transactional: bool = False,
+    narrows: Mapping[str, Schema] | None = None,
+    errors: tuple[str, ...] = (),
+) -> Callable[[Implementation], Implementation]:
+    """Declare a host function once; see `models.HostFunction` for the meaning of each field."""
+
+    def declare(function: Implementation) -> Implementation:
+        declaration = HostFunction(
+            name=name,
+            description=description,
+            input=input,
+            output=output,
+            effect=effect,
+            idempotent=idempotent,
+            transactional=transactional,
+            narrows=dict(narrows or {}),
+            errors=errors,
+        )
+        DECLARED[name] = (declaration, function)
+        return function
+
+    return declare
+
+
+def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
+    """Call one host function on checked arguments; a failure it expects is a reply, anything else is raised."""
+    declaration, function = DECLARED[name]
+    if args == []:  # Lua has one empty table
+        args = {}
+    wrong = problems(declaration.input, args)
+    if wrong:
+        path, what = wrong[0]
+        return HostReply(error=HostError(code="bad_argument", message=f"{name}: {path}: {what}"))
+    try:
+        return HostReply(result=function(args, environment))
+    except HostFailure as failure:
+        return HostReply(error=failure.error)
+
+
+def outside_grant(name: str, args: JSON, grant: Mapping[str, Any]) -> str | None:
+    """Why a call with these arguments lies outside its grant, in words; None when it is inside.
+
+    A grant's list `namespaces` narrows the argument `namespace`, `hosts` narrows `host`, and so on.
+    """
+    for plural in DECLARED[name][0].narrows:
+        argument = plural.removesuffix("s")
+        allowed = grant.get(plural, [])
+        value = args.get(argument) if isinstance(args, dict) else None
+        if value not in allowed:
+            return f"{name}: {argument} {value!r} is not granted (granted: {', '.join(map(str, allowed)) or 'none'})"
+    return None
