@@ -5,6 +5,7 @@ Shape is checked here; sense (does the name exist, do the types fit) is checked 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -146,6 +147,8 @@ class HostFunction(Value):
     """May be repeated with the same idempotency key when we do not know whether the first call happened."""
     transactional: bool = False
     """Its effect lies in the registry file and is committed in one transaction with the journal entry of the call."""
+    outside: bool = False
+    """It reaches beyond the registry file and the clock: in an example it must be stubbed."""
     narrows: dict[str, Schema] = {}
     """What a grant must say to narrow it: key of the grant -> schema of the value."""
     errors: tuple[str, ...] = ()
@@ -347,12 +350,10 @@ class Workflow(Value):
     nodes: tuple[AnyNode, ...] = Field(min_length=1, max_length=10_000)
     examples: tuple[WorkflowExample, ...] = ()
 
-    def node(self, node_id: str) -> AnyNode:
-        """The node of that id; KeyError where there is none."""
-        for node in self.nodes:
-            if node.id == node_id:
-                return node
-        raise KeyError(node_id)
+    @functools.cached_property
+    def by_id(self) -> dict[str, AnyNode]:
+        """Node id -> node."""
+        return {node.id: node for node in self.nodes}
 
 
 # ---------------------------------------------------------------- registry
@@ -373,8 +374,10 @@ class Provenance(Value):
     cost: float | None = None
     findings: tuple[Finding, ...] = ()
     trial: dict[str, Any] = {}
+    pins: dict[str, str] = {}
+    """Of a workflow: capability reference as its text writes it -> digest."""
     parents: tuple[str, ...] = ()
-    """Digests of the artifacts it is made of."""
+    """Digests of the artifacts it was made from."""
     guard_version: str = ""
     policy_digest: str = ""
     lua_version: str = ""

@@ -1,0 +1,244 @@
+"""The journal: append and read a run's entries. It is the truth; the table `runs` is an index that entries rebuild.
+
+Each entry's hash covers the one before it, so that an edited journal is found. Every append carries the fencing token
+of the lease under which it was made (Kleppmann, "How to do distributed locking", 2016): a stale owner cannot write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ritesmith import saga
+from ritesmith.db import transaction
+from ritesmith.errors import Conflict, JournalMismatch, NotFound
+from ritesmith.models import FINAL_STATUSES, Entry
+
+LEASE_SECONDS = 60.0
+T = TypeVar("T")
+
+
+class Journal:
+    """Entries of all runs in one registry file. `clock()` gives seconds since 1970."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        self.connection = connection
+        self.clock = clock
+
+    def entries(self, run: str) -> list[Entry]:
+        """Every entry of a run, in order, with the hash chain checked.
+
+        Raises NotFound for a run that is not there, JournalMismatch naming the first entry that was edited or is
+        missing.
+        """
+        rows = self.connection.execute("SELECT * FROM entries WHERE run = ? ORDER BY seq", (run,)).fetchall()
+        if not rows:
+            raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
+        entries: list[Entry] = []
+        previous = ""
+        for expected, row in enumerate(rows, start=1):
+            hashed = _hash(previous, row["run"], row["seq"], row["at"], row["kind"], row["node"], row["attempt"], row["data"])
+            if row["seq"] != expected or hashed != row["hash"]:
+                raise JournalMismatch(
+                    f"the journal of run '{run}' was edited: entry {expected} is missing or is not what was written",
+                    hint="restore the registry file from a backup; the run cannot go on",
+                )
+            previous = row["hash"]
+            entries.append(Entry.model_construct(**dict(row) | {"data": json.loads(row["data"])}))
+        return entries
+
+    def start(self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = "") -> Entry:
+        """Make a run with its first entry. With a key that exists: Conflict, with the run that has it as a fact."""
+        entry = _entry(run, 1, self.clock(), record, "")
+        data = entry.data
+        try:
+            with transaction(self.connection):
+                self.connection.execute(
+                    "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, seq,"
+                    " idempotency_key, input_digest, fence) VALUES (?, ?, ?, 'running', '', ?, ?, 1, ?, ?, 0)",
+                    (run, data["workflow"], data["digest"], entry.at, entry.at, idempotency_key, input_digest),
+                )
+                self._insert([entry])
+        except sqlite3.IntegrityError:
+            row = self.connection.execute(
+                "SELECT id, digest, input_digest FROM runs WHERE idempotency_key = ?", (idempotency_key,)
+            ).fetchone()
+            raise Conflict(
+                f"the idempotency key '{idempotency_key}' belongs to run '{row['id']}'",
+                run=row["id"],
+                same_input=row["input_digest"] == input_digest,
+            ) from None
+        return entry
+
+    @contextmanager
+    def lease(self, run: str) -> Iterator[Lease]:
+        """Own a run while inside: no other process may append to it.
+
+        Raises Conflict naming the owner when a living one holds it. An owner on this machine that has died is taken
+        over at once; one elsewhere when its lease expires.
+        """
+        lease = Lease(self, run, self._claim(run))
+        try:
+            yield lease
+        finally:
+            lease.release()
+
+    def _claim(self, run: str) -> int:
+        with transaction(self.connection):
+            row = self.connection.execute(
+                "SELECT lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+            if row is None:
+                raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
+            now = self.clock()
+            if row["lease_owner"] and row["lease_until"] > now and _alive(row["lease_owner"]):
+                raise Conflict(
+                    f"run '{run}' is being driven by another process ({row['lease_owner']})",
+                    hint="wait for it, or stop that process and try again",
+                )
+            fence = int(row["fence"]) + 1
+            self.connection.execute(
+                "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE id = ?",
+                (process_name(), now + LEASE_SECONDS, fence, run),
+            )
+        return fence
+
+    def _insert(self, entries: list[Entry]) -> None:
+        self.connection.executemany(
+            "INSERT INTO entries (run, seq, at, kind, node, attempt, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(e.run, e.seq, e.at, e.kind, e.node, e.attempt, _json(e.data), e.hash) for e in entries],
+        )
+
+
+@dataclass
+class Lease:
+    """The right to append to one run, held by this process."""
+
+    journal: Journal
+    run: str
+    fence: int
+
+    def __post_init__(self) -> None:
+        self.state = saga.fold(self.journal.entries(self.run))
+        self.pending: list[Entry] = []
+
+    def append(self, record: saga.Record) -> Entry:
+        """Add an entry to the state; it is durable with the next `commit`."""
+        at = max(self.journal.clock(), self.state.updated_at)  # a clock that was set back must not reorder a journal
+        entry = _entry(self.run, self.state.seq + 1, at, record, self.state.last_hash)
+        saga.apply(self.state, entry)
+        self.pending.append(entry)
+        return entry
+
+    def commit(self) -> None:
+        """Make everything appended so far durable, in one transaction. Conflict when the lease was lost."""
+        if self.pending:
+            with transaction(self.journal.connection):
+                self._write()
+            self.pending.clear()
+
+    def commit_with(self, effect: Callable[[], T], record_of: Callable[[T], saga.Record]) -> T:
+        """Commit an effect in this very file together with the entry that tells of it: both or neither."""
+        before = len(self.pending)
+        with transaction(self.journal.connection):
+            result = effect()
+            self.append(record_of(result))
+            self._write()
+        del self.pending[: before + 1]
+        return result
+
+    def release(self) -> None:
+        """Let others drive the run. A lease that was lost is left alone."""
+        with transaction(self.journal.connection):
+            self.journal.connection.execute(
+                "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?", (self.run, self.fence)
+            )
+
+    def _write(self) -> None:
+        state = self.state
+        done = self.journal.connection.execute(
+            "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_until = ?"
+            " WHERE id = ? AND fence = ?",
+            (
+                state.status,
+                state.outcome,
+                state.updated_at,
+                due_at(state),
+                state.seq,
+                self.journal.clock() + LEASE_SECONDS,
+                self.run,
+                self.fence,
+            ),
+        )
+        if done.rowcount != 1:
+            raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
+        self.journal._insert(self.pending)
+
+
+def due_at(state: saga.State) -> float | None:
+    """When a run has something to do again: None when it has ended or waits for a person without a deadline."""
+    if state.status in FINAL_STATUSES or state.status == "unknown":
+        return None
+    if state.waiting is None:
+        return state.updated_at
+    until = min((t for t in (state.waiting.until, state.deadline_at) if t is not None), default=None)
+    return None if until == float("inf") else until
+
+
+def process_name() -> str:
+    """This process, told from every other one, also from a later one with the same number: host:pid:start."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+
+
+def _alive(owner: str) -> bool:
+    """Whether a lease's owner may still live; an owner on another machine counts as alive until its lease expires."""
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return _started(int(pid)) == started and owner != process_name()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty where /proc is missing."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rsplit(")", 1)[1].split()[19]
+
+
+def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> Entry:
+    data, at = dict(record.data), float(at)
+    hashed = _hash(previous, run, seq, at, record.kind, record.node, record.attempt, _json(data))
+    return Entry.model_construct(
+        run=run, seq=seq, at=at, kind=record.kind, node=record.node, attempt=record.attempt, data=data, hash=hashed
+    )
+
+
+def _hash(previous: str, *fields: Any) -> str:
+    return hashlib.sha256("\x1f".join([previous, *map(str, fields)]).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _encoder() -> json.JSONEncoder:
+    return json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _json(value: Any) -> str:
+    return _encoder().encode(value)
