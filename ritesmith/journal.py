@@ -12,18 +12,17 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ritesmith import saga
 from ritesmith.db import transaction
-from ritesmith.errors import Conflict, JournalMismatch, NotFound
+from ritesmith.errors import Conflict, JournalMismatch, NotFound, StoreError
 from ritesmith.models import FINAL_STATUSES, Entry
 
-LEASE_SECONDS = 60.0
 T = TypeVar("T")
 
 
@@ -80,13 +79,13 @@ class Journal:
         return entry
 
     @contextmanager
-    def lease(self, run: str) -> Iterator[Lease]:
+    def lease(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Iterator[Lease]:
         """Own a run while inside: no other process may append to it.
 
         Raises Conflict naming the owner when a living one holds it. An owner on this machine that has died is taken
         over at once; one elsewhere when its lease expires.
         """
-        lease = Lease(self, run, self._claim(run))
+        lease = Lease(self, run, self._claim(run), watch)
         try:
             yield lease
         finally:
@@ -108,7 +107,7 @@ class Journal:
             fence = int(row["fence"]) + 1
             self.connection.execute(
                 "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE id = ?",
-                (process_name(), now + LEASE_SECONDS, fence, run),
+                (process_name(), now + Lease.SECONDS, fence, run),
             )
         return fence
 
@@ -123,13 +122,20 @@ class Journal:
 class Lease:
     """The right to append to one run, held by this process."""
 
+    SECONDS: ClassVar[float] = 60.0
+
     journal: Journal
     run: str
     fence: int
+    watch: Callable[[Entry, saga.State], None] | None = None
 
     def __post_init__(self) -> None:
-        self.state = saga.fold(self.journal.entries(self.run))
         self.pending: list[Entry] = []
+        try:
+            self.state = saga.fold(self.journal.entries(self.run))
+        except BaseException:
+            self.release()
+            raise
 
     def append(self, record: saga.Record) -> Entry:
         """Add an entry to the state; it is durable with the next `commit`."""
@@ -144,21 +150,31 @@ class Lease:
         if self.pending:
             with transaction(self.journal.connection):
                 self._write()
-            self.pending.clear()
+            self._committed()
+
+    def renew(self) -> None:
+        """Keep the lease for longer while nothing is appended. Conflict when it was lost."""
+        with transaction(self.journal.connection):
+            self._write()
 
     def commit_with(self, effect: Callable[[], T], record_of: Callable[[T], saga.Record]) -> T:
         """Commit an effect in this very file together with the entry that tells of it: both or neither."""
-        before = len(self.pending)
         with transaction(self.journal.connection):
             result = effect()
             self.append(record_of(result))
             self._write()
-        del self.pending[: before + 1]
+        self._committed()
         return result
 
+    def _committed(self) -> None:
+        entries, self.pending = self.pending, []
+        if self.watch is not None:
+            for entry in entries:
+                self.watch(entry, self.state)
+
     def release(self) -> None:
-        """Let others drive the run. A lease that was lost is left alone."""
-        with transaction(self.journal.connection):
+        """Let others drive the run. A lease that was lost is left alone, and one that cannot be given back expires."""
+        with suppress(StoreError), transaction(self.journal.connection):
             self.journal.connection.execute(
                 "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?", (self.run, self.fence)
             )
@@ -174,7 +190,7 @@ class Lease:
                 state.updated_at,
                 due_at(state),
                 state.seq,
-                self.journal.clock() + LEASE_SECONDS,
+                self.journal.clock() + self.SECONDS,
                 self.run,
                 self.fence,
             ),

@@ -44,6 +44,7 @@ def host_function(
     effect: Effect,
     idempotent: bool = True,
     transactional: bool = False,
+    outside: bool = False,
     narrows: Mapping[str, Schema] | None = None,
     errors: tuple[str, ...] = (),
 ) -> Callable[[Implementation], Implementation]:
@@ -58,6 +59,7 @@ def host_function(
             effect=effect,
             idempotent=idempotent,
             transactional=transactional,
+            outside=outside,
             narrows=dict(narrows or {}),
             errors=errors,
         )
@@ -82,15 +84,15 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
         return HostReply(error=failure.error)
 
 
-def outside_grant(name: str, args: JSON, grant: Mapping[str, Any]) -> str | None:
+def outside_grant(declaration: HostFunction, args: JSON, grant: Mapping[str, Any]) -> str | None:
     """Why a call with these arguments lies outside its grant, in words; None when it is inside.
 
     A grant's list `namespaces` narrows the argument `namespace`, `hosts` narrows `host`, and so on.
     """
-    for plural in DECLARED[name][0].narrows:
+    for plural in declaration.narrows:
         argument = plural.removesuffix("s")
         allowed = grant.get(plural, [])
         value = args.get(argument) if isinstance(args, dict) else None
         if value not in allowed:
-            return f"{name}: {argument} {value!r} is not granted (granted: {', '.join(map(str, allowed)) or 'none'})"
+            return f"{declaration.name}: {argument} {value!r} is not granted (granted: {', '.join(map(str, allowed)) or 'none'})"
     return None
