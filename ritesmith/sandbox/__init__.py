@@ -1,0 +1,518 @@
+"""Runs a capability's Lua on one input, contained: source, input and limits in; one `Outcome` out.
+
+The only part of RiteSmith that uses lupa, and only in worker processes: nothing inside one process is a boundary.
+What a script may name, and how limits hold, is in `prelude.lua`; processes are in `supervisor.py` and `worker.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ritesmith.errors import InvalidInput, SandboxError
+from ritesmith.models import JSON, Finding, HostCall, HostError, HostReply, Limits, Outcome, Where
+from ritesmith.sandbox import messages
+from ritesmith.sandbox.supervisor import DeadlinePassed, Pool, WorkerLost, WorkerProcess, read_json
+from ritesmith.sandbox.tokens import one_line
+
+__all__ = ["GrantDenied", "Sandbox", "offered_names"]
+
+SOURCE_BYTES_MAX = 64 * 1024
+INPUT_BYTES_MAX = 16 * 1024 * 1024
+HOST_BYTES_MAX = 1024 * 1024
+"""Most bytes of the arguments, and of the reply, of one host call as JSON."""
+COMPILE_SECONDS = 5.0
+HOST_FUNCTION = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
+ENDED = frozenset(
+    {"ok", "reject", "script_error", "fail", "fuel", "memory", "stack", "host_calls", "output_size"}
+    | {"bad_result", "bad_input", "no_run", "abandoned"}
+)
+"""The ways a worker may say that an execution ended."""
+
+
+class GrantDenied(Exception):
+    """A host callable raises it: the execution ends with status grant_denied, and no script can catch it."""
+
+
+class Sandbox:
+    """A pool of worker processes that run scripts; safe to use from several threads, and after a fork.
+
+    `workers` executions run at the same time (default: one per CPU); others wait, the runs among them taking turns.
+    A worker is replaced after `recycle_after` executions and after every kill. Nothing starts before the first use.
+
+    >>> with Sandbox() as sandbox:
+    ...     sandbox.run("function run(input) return {sum = input.a + input.b} end", {"a": 1, "b": 2}).output
+    {'sum': 3}
+    """
+
+    def __init__(self, workers: int | None = None, *, recycle_after: int = 1000) -> None:
+        self._pool = Pool(workers or min(os.cpu_count() or 1, 32), recycle_after)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the workers. Executions under way end as `worker_lost`."""
+        self._pool.close()
+
+    def run(
+        self,
+        source: str,
+        input: JSON,
+        *,
+        name: str = "capability",
+        context: Mapping[str, JSON] | None = None,
+        functions: Collection[str] = (),
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        host: HostCall | None = None,
+        results: Sequence[HostReply] = (),
+        on_recorded: Callable[[int, str, JSON], None] | None = None,
+        seed: int = 0,
+    ) -> Outcome:
+        """Run one capability on one input; return how it ended: its output, or one error of a closed list.
+
+        `source` is a whole capability file that defines a global `run(input, context)`. Of the host functions only
+        `functions` exist for it. Call number i is answered by `results[i]` where there is one (after `on_recorded`
+        was asked), and by `host` from then on. An exception of those two other than `GrantDenied` drops the execution
+        and passes through. The same source, input, context, results and seed give the same outcome, fuel included;
+        only `deadline` and `worker_lost` depend on the world.
+        """
+        refused = refuse_source(source)
+        if refused:
+            return Outcome(status="reject", code="reject", message=f"capability '{name}' was not started: {refused}")
+        try:
+            texts = (source.encode(), to_json(input), to_json(dict(context or {})))
+        except ValueError as error:
+            message = f"capability '{name}' was not started: its input is not JSON: {error}"
+            return Outcome(status="reject", code="reject", message=message)
+        if len(texts[1]) > INPUT_BYTES_MAX:
+            size = f"{len(texts[1])} bytes, at most {INPUT_BYTES_MAX} are taken"
+            message = f"capability '{name}' was not started: its input has {size}"
+            return Outcome(status="reject", code="reject", message=message)
+        for function in functions:
+            if not HOST_FUNCTION.match(function):
+                raise InvalidInput(f"{function!r} is not the name of a host function, such as 'store.get'")
+        request = _Request(name, texts, frozenset(functions), limits, host, results, on_recorded, seed)
+        group = context.get("run_id") if context else None
+        with self._pool.turns.take(group if isinstance(group, str) else threading.get_ident()):
+            try:
+                return self._once(request)
+            except _TryAgain:
+                return self._once(request, last=True)
+
+    def compile(self, source: str, *, name: str = "capability", globals: Sequence[str] | None = None) -> Finding | None:
+        """What the compiler says against `source`, or None; nothing is executed.
+
+        With `globals`, only these global names are declared (as constants), and `run`, which may be assigned.
+        """
+        refused = refuse_source(source)
+        if refused:
+            return Finding(
+                code="syntax", where=Where(line=1), message=refused, hint="a capability is one small text file"
+            )
+        text = source
+        if globals is not None:
+            for each in globals:
+                if not re.fullmatch(r"[A-Za-z_]\w*", each):
+                    raise InvalidInput(f"{each!r} is not a Lua name")
+            declared = "global <const> " + ", ".join(globals) + "; " if globals else ""
+            text = f"global run; {declared}{source}"
+        _, payload = self._ask(b"C", text.encode(), b"c")
+        if not payload:
+            return None
+        line, message = messages.place_of(payload.decode("utf-8", "replace"))
+        lines = source.splitlines()
+        line_text = lines[line - 1] if line and line <= len(lines) else ""
+        return Finding(
+            code="syntax", where=Where(line=line), message=message, hint=messages.syntax_hint(message, line_text)
+        )
+
+    def canonical(self, source: str) -> str:
+        """sha256 (hex) that is equal for texts that differ only in layout, comments or local names; InvalidInput
+        where the text does not compile."""
+        refused = refuse_source(source)
+        if refused:
+            raise InvalidInput(refused)
+        kind, payload = self._ask(b"D", one_line(source).encode(), b"de")
+        if kind == b"e":
+            kind, payload = self._ask(b"D", source.encode(), b"de")
+        if kind == b"e":
+            raise InvalidInput(payload.decode("utf-8", "replace"))
+        return hashlib.sha256(self.lua_version.encode() + b"\n" + payload).hexdigest()
+
+    def offered_names(self) -> dict[str, list[str]]:
+        """Global name -> its member names, sorted; empty for what has none. Read from a real runtime."""
+        _, payload = self._ask(b"N", b"", b"n")
+        offered = {}
+        for line in payload.decode().splitlines():
+            group, _, names = line.partition(":")
+            offered[group] = sorted(names.split())
+        return dict(sorted(offered.items()))
+
+    @property
+    def lua_version(self) -> str:
+        """Such as "Lua 5.5.1 (lupa 2.8)"."""
+        return lua_version()
+
+    def describe(self) -> dict[str, Any]:
+        """What is active: versions, platform, layers that hold on this machine and those that do not, with reasons."""
+        worker = self._pool.take()
+        self._pool.give_back(worker, broken=False)
+        return {
+            "lua_version": self.lua_version,
+            "platform": sys.platform,
+            "workers": self._pool.most,
+            "layers": list(worker.hello.get("layers", [])),
+            "inactive": dict(worker.hello.get("inactive", {})),
+        }
+
+    # ------------------------------------------------------------ one execution
+
+    def _once(self, request: _Request, last: bool = False) -> Outcome:
+        worker = self._pool.take()
+        broken = True
+        try:
+            outcome = request.execute(worker)
+            broken = False
+            return outcome
+        except DeadlinePassed:
+            return request.outcome(
+                "deadline",
+                f"did not end within {request.limits.deadline_seconds:g} s of its own time; "
+                "shorten its work or raise `deadline_seconds` in its limits",
+            )
+        except WorkerLost as error:
+            # Somebody else's kill (no host function was really called): the same script may simply start again.
+            if error.killed_by in (None, 9) and not request.live_calls and not last and not self._pool.closed:
+                raise _TryAgain from error
+            return request.outcome("worker_lost", f"ended with its worker: {error}", retryable=True)
+        except _Abandoned as abandoned:
+            broken = abandoned.broken
+            raise abandoned.cause from None
+        finally:
+            worker.calls += 1
+            self._pool.give_back(worker, broken=broken)
+
+    def _ask(self, kind: bytes, payload: bytes, expected: bytes) -> tuple[bytes, bytes]:
+        """One question that runs no script; asked again, once, where the worker is lost."""
+        with self._pool.turns.take(threading.get_ident()):
+            for last in (False, True):
+                worker = self._pool.take()
+                broken = True
+                try:
+                    worker.send(kind, payload, COMPILE_SECONDS)
+                    answer_kind, answer = worker.receive(COMPILE_SECONDS, 4 * 1024 * 1024)
+                    if answer_kind not in expected:
+                        raise WorkerLost("the worker answered something else")
+                    broken = False
+                    return answer_kind, answer
+                except (WorkerLost, DeadlinePassed) as error:
+                    if last:
+                        raise SandboxError(f"the sandbox worker was lost: {error}") from error
+                finally:
+                    worker.calls += 1
+                    self._pool.give_back(worker, broken=broken)
+        raise AssertionError("unreachable")
+
+
+class _TryAgain(Exception):
+    pass
+
+
+class _Abandoned(Exception):
+    """Carries an exception of the caller's own functions out of the execution it ended."""
+
+    def __init__(self, cause: BaseException, *, broken: bool) -> None:
+        super().__init__()
+        self.cause = cause
+        self.broken = broken
+
+
+class _Request:
+    """One execution, as the parent sees it."""
+
+    def __init__(
+        self,
+        name: str,
+        texts: tuple[bytes, bytes, bytes],
+        functions: frozenset[str],
+        limits: Limits,
+        host: HostCall | None,
+        results: Sequence[HostReply],
+        on_recorded: Callable[[int, str, JSON], None] | None,
+        seed: int,
+    ) -> None:
+        self.name = name
+        self.functions = functions
+        self.limits = limits
+        self.host = host
+        self.results = results
+        self.on_recorded = on_recorded
+        self.calls = 0
+        self.live_calls = 0
+        header = {
+            "sizes": [len(text) for text in texts],
+            "functions": " ".join(sorted(functions)),
+            "fuel": min(limits.fuel, 2**62),
+            "calls": limits.host_calls,
+            "output": limits.output_bytes,
+            "memory": limits.memory_bytes,
+            "deadline": limits.deadline_seconds,
+            "seed": seed % 2**63,
+        }
+        self.frame = json.dumps(header).encode() + b"\n" + b"".join(texts)
+        self.most = max(limits.output_bytes, 2 * HOST_BYTES_MAX) + 64 * 1024
+
+    def execute(self, worker: WorkerProcess) -> Outcome:
+        """Run on this worker; WorkerLost, DeadlinePassed, or _Abandoned around what the caller's functions raised."""
+        self.calls = 0
+        left = self.limits.deadline_seconds
+        kind, payload = b"R", self.frame
+        while True:
+            began = time.monotonic()
+            worker.send(kind, payload, left)
+            left -= time.monotonic() - began
+            began = time.monotonic()
+            kind, payload = worker.receive(left, self.most)
+            left = max(0.0, left - (time.monotonic() - began))
+            if kind == b"r":
+                return self._result(payload)
+            if kind != b"h":
+                raise WorkerLost("the worker answered something else")
+            reply = self._answer(worker, payload)
+            if isinstance(reply, Outcome):
+                return reply
+            kind, payload = b"A", reply
+
+    def outcome(self, status: Any, message: str, *, retryable: bool = False, **more: Any) -> Outcome:
+        code = more.pop("code", status)
+        return Outcome(
+            status=status,
+            code=code,
+            message=f"capability '{self.name}' {message}",
+            retryable=retryable,
+            **{"host_calls": self.calls, **more},
+        )
+
+    # ------------------------------------------------------------ host calls
+
+    def _answer(self, worker: WorkerProcess, payload: bytes) -> bytes | Outcome:
+        called, _, text = payload.partition(b"\n")
+        try:
+            function = called.decode("ascii")
+        except UnicodeDecodeError:
+            raise WorkerLost("the worker called something without a name") from None
+        arguments = read_json(text)
+        index = self.calls
+        self.calls += 1
+        if function not in self.functions or not isinstance(arguments, dict | list):
+            raise WorkerLost("the worker called what was not granted")
+        if self.calls > self.limits.host_calls:
+            raise WorkerLost("the worker called more often than it may")
+        try:
+            if index < len(self.results):
+                if self.on_recorded is not None:
+                    self.on_recorded(index, function, arguments)
+                reply = self.results[index]
+            elif self.host is not None:
+                self.live_calls += 1
+                reply = self.host(function, arguments)
+            else:
+                raise GrantDenied(f"nothing answers host calls here, and '{function}' was called")
+        except GrantDenied as denied:
+            fuel, memory = self._give_up(worker)
+            return self.outcome(
+                "grant_denied",
+                f"was denied the host function '{function}': {denied}",
+                fuel=fuel,
+                memory_bytes=memory,
+            )
+        except BaseException as error:
+            broken = False
+            try:
+                self._give_up(worker)
+            except (WorkerLost, DeadlinePassed):
+                broken = True
+            raise _Abandoned(error, broken=broken) from error
+        return self._reply_text(function, reply)
+
+    def _reply_text(self, function: str, reply: HostReply) -> bytes:
+        if reply.error is not None:
+            shown: dict[str, Any] = {"error": reply.error.model_dump(mode="json", exclude_none=True)}
+        else:
+            shown = {"result": reply.result}
+        try:
+            text = to_json(shown)
+            problem = f"has {len(text)} bytes, at most {HOST_BYTES_MAX} are taken" if len(text) > HOST_BYTES_MAX else ""
+        except ValueError as error:
+            problem = f"is not JSON: {error}"
+        if problem:
+            refused = HostError(code="bad_reply", message=f"the reply of '{function}' {problem}")
+            return to_json({"error": refused.model_dump(mode="json", exclude_none=True)})
+        return text
+
+    def _give_up(self, worker: WorkerProcess) -> tuple[int, int]:
+        """Make the worker drop the script it holds; what it had spent."""
+        worker.send(b"X", b"", 1.0)
+        kind, payload = worker.receive(1.0, self.most)
+        head, _ = _head(payload)
+        if kind != b"r" or head["status"] != "abandoned":
+            raise WorkerLost("the worker went on")
+        return head["fuel"], head["memory"]
+
+    # ------------------------------------------------------------ results
+
+    def _result(self, payload: bytes) -> Outcome:
+        head, text = _head(payload)
+        status, line = head["status"], head["line"]
+        limits, where = self.limits, messages.at_line(head["line"])
+        spent = {
+            "line": line,
+            "fuel": min(head["fuel"], limits.fuel) if status == "fuel" else head["fuel"],
+            "memory_bytes": head["memory"],
+            "host_calls": self.calls,
+        }
+        if status == "ok":
+            if len(text) > limits.output_bytes:
+                raise WorkerLost("the worker sent more than it may")
+            return Outcome(status="ok", output=read_json(text), code="ok", **spent)
+        if status == "fail":
+            return self._failure(text, spent)
+        shown = text.decode("utf-8", "replace")
+        if status == "reject":
+            found, message = messages.place_of(shown)
+            spent["line"] = found
+            hint = messages.syntax_hint(message)
+            return self.outcome(
+                "reject", f"does not compile, line {found}: {message}" + (f" ({hint})" if hint else ""), **spent
+            )
+        if status == "script_error":
+            place, message = messages.place_of(shown)
+            spent["line"] = line if line is not None else place
+            hint = messages.script_hint(message)
+            where = messages.at_line(spent["line"])
+            return self.outcome("script_error", f"failed{where}: {message}" + (f" ({hint})" if hint else ""), **spent)
+        told: dict[str, tuple[str, str]] = {
+            "no_run": ("script_error", "defines no global function `run(input, context)`"),
+            "bad_input": ("reject", f"was not started: its input is not taken: {shown}"),
+            "fuel": (
+                "fuel",
+                f"ran out of fuel{where} ({limits.fuel} spent); shorten the loop, or raise `fuel` in its limits",
+            ),
+            "memory": (
+                "memory",
+                f"ran out of memory{where} ({limits.memory_bytes} bytes allowed); keep less at a time, "
+                "or raise `memory_bytes` in its limits",
+            ),
+            "stack": ("memory", f"calls nest too deeply{where}; look for a recursion without an end"),
+            "host_calls": (
+                "host_calls",
+                f"made more than {limits.host_calls} host calls{where}; make fewer, "
+                "or raise `host_calls` in its limits",
+            ),
+            "output_size": (
+                "output_size",
+                f"returned more than {limits.output_bytes} bytes of JSON; return less, "
+                "or raise `output_bytes` in its limits",
+            ),
+            "bad_result": (
+                "bad_result",
+                "returned nothing; return a value, or json.null" if shown == "nothing" else f"returned {shown}",
+            ),
+        }
+        if status not in told:
+            raise WorkerLost("the worker answered something else")
+        return self.outcome(*told[status], **spent)
+
+    def _failure(self, text: bytes, spent: dict[str, Any]) -> Outcome:
+        failure = read_json(text)
+        if not isinstance(failure, dict):
+            raise WorkerLost("the worker answered something else")
+        code, message = failure.get("code"), failure.get("message")
+        return Outcome(
+            status="fail",
+            code=code if isinstance(code, str) else "fail",
+            message=message if isinstance(message, str) else str(code),
+            retryable=failure.get("retryable") is True,
+            details=failure.get("details"),
+            **spent,
+        )
+
+
+def _head(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    line, _, text = payload.partition(b"\n")
+    head = read_json(line)
+    if not isinstance(head, dict) or head.get("status") not in ENDED:
+        raise WorkerLost("the worker answered something else")
+    for key in ("fuel", "memory", "calls"):
+        if type(head.get(key)) is not int or not 0 <= head[key] < 2**63:
+            raise WorkerLost("the worker's account is not a number")
+    found = head.get("line")
+    if found is not None and (type(found) is not int or not 0 < found < 2**31):
+        raise WorkerLost("the worker named no line")
+    return head, text
+
+
+def refuse_source(source: str) -> str:
+    """Why this text is never handed to the compiler, or nothing."""
+    try:
+        data = source.encode()
+    except UnicodeEncodeError:
+        return "the source is not valid Unicode"
+    if len(data) > SOURCE_BYTES_MAX:
+        return f"the source has {len(data)} bytes, at most {SOURCE_BYTES_MAX} are taken"
+    if data[:1] == b"\x1b":
+        return "the source is bytecode, only text is taken"
+    if b"\0" in data:
+        return "the source holds a NUL byte"
+    return ""
+
+
+def to_json(value: JSON) -> bytes:
+    """The value as compact JSON; ValueError where it is none."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds text that is not valid Unicode") from None
+
+
+_LUA_VERSION: list[str] = []
+
+
+def lua_version() -> str:
+    """The release of Lua inside lupa, and of lupa; found in the library's own text, without loading it."""
+    if not _LUA_VERSION:
+        release = "Lua 5.5"
+        found = importlib.util.find_spec("lupa")
+        if found is not None and found.origin is not None:
+            for library in Path(found.origin).parent.glob("lua55.*"):
+                match = re.search(rb"\$LuaVersion: (Lua 5\.5\.\d+)", library.read_bytes())
+                release = match[1].decode() if match else release
+        _LUA_VERSION.append(f"{release} (lupa {importlib.metadata.version('lupa')})")
+    return _LUA_VERSION[0]
+
+
+def offered_names() -> dict[str, list[str]]:
+    """Global name -> its member names, as a script finds them; empty lists for plain functions."""
+    with Sandbox(workers=1) as sandbox:
+        return sandbox.offered_names()

@@ -1,0 +1,98 @@
+"""What a person is told: which capability, which line, what was spent, what to change."""
+
+from __future__ import annotations
+
+import re
+
+PLACE = re.compile(r"\Acapability:(\d+): ")
+
+SYNTAX_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"attempt to assign to const variable '(\w+)'"),
+        "a loop variable cannot be assigned; copy it: local {0}_now = {0}",
+    ),
+    (re.compile(r"near '!'"), "Lua writes 'not equal' as ~= and negation as `not`"),
+    (re.compile(r"unexpected symbol near '='"), "Lua has no += -= *= /= and no ==- or => operators: write x = x + 1"),
+    (re.compile(r"syntax error near '[-+*/%.|&]*='?"), "Lua has no compound assignment: write x = x + 1"),
+    (re.compile(r"near '(?:&|&&)'"), "Lua writes `and`"),
+    (re.compile(r"near '(?:\||\|\|)'"), "Lua writes `or`"),
+    (re.compile(r"'end' expected"), "close the block with `end`"),
+    (re.compile(r"'then' expected"), "write `if condition then`; `else if` is written `elseif`"),
+    (
+        re.compile(r"'=' expected near|syntax error near"),
+        "a statement must be an assignment or a call; declare with `local`",
+    ),
+    (re.compile(r"unfinished string"), "close the string on its line, or use [[ ... ]]"),
+    (re.compile(r"unfinished long (?:string|comment)"), "close it with ]]"),
+    (re.compile(r"no visible label '(\w+)'"), "Lua has no `continue`: put ::{0}:: at the end of the loop body"),
+    (re.compile(r"<eof> expected near 'end'"), "there is one `end` too many"),
+    (re.compile(r"variable '(\w+)' not declared"), "declare it with `local {0}`, or check its spelling"),
+    (re.compile(r"attempt to assign to const"), "names that the sandbox offers cannot be replaced"),
+)
+
+ABSENT_HINTS = {
+    "unpack": "use table.unpack",
+    "loadstring": "there is no load in the sandbox",
+    "load": "there is no load in the sandbox",
+    "pow": "write x ^ y",
+    "getn": "write #list",
+    "setn": "a list has no settable length",
+    "foreach": "write for key, value in pairs(t) do",
+    "maxn": "write #list",
+    "mod": "write a % b, or math.fmod",
+    "log10": "write math.log(x, 10)",
+    "cosh": "it is not in Lua 5.5: (math.exp(x) + math.exp(-x)) / 2",
+    "sinh": "it is not in Lua 5.5: (math.exp(x) - math.exp(-x)) / 2",
+    "tanh": "it is not in Lua 5.5",
+    "atan2": "write math.atan(y, x)",
+    "bit32": "use the operators & | ~ << >>",
+    "bit": "use the operators & | ~ << >>",
+    "os": "the sandbox has no os; the time is context.now or time.now{} by grant",
+    "io": "the sandbox has no files",
+    "print": "the sandbox prints nothing; use log.info{message=...} by grant",
+    "require": "the sandbox has no modules: a capability is one file",
+    "debug": "the sandbox has no debug library",
+    "package": "the sandbox has no modules",
+    "collectgarbage": "the sandbox frees memory by itself",
+    "dofile": "the sandbox has no files",
+    "loadfile": "the sandbox has no files",
+    "setfenv": "it is not in Lua 5.5",
+    "getfenv": "it is not in Lua 5.5",
+    "dump": "bytecode is not offered",
+    "close": "coroutines cannot be closed in the sandbox",
+}
+ABSENT = re.compile(r"attempt to (?:call|index) a nil value \((?:global|field|method) '(\w+)'\)")
+
+
+def place_of(message: str) -> tuple[int | None, str]:
+    """The line a Lua message starts with, and the rest of it."""
+    match = PLACE.match(message)
+    if match is None:
+        return None, message
+    return int(match[1]), message[match.end() :]
+
+
+def syntax_hint(message: str, line_text: str = "") -> str:
+    """What to write instead of what the compiler stumbled over; empty where we cannot tell."""
+    if "!=" in line_text and "near '!" in message:
+        return "Lua writes 'not equal' as ~="
+    found = re.search(r"(\w+)\s*(\+|-|\*|/|\.\.|%)=[^=]", line_text)
+    if found and ("near" in message):
+        return f"Lua has no {found[2]}= operator: write {found[1]} = {found[1]} {found[2]} ..."
+    if re.search(r"\bcontinue\b", line_text):
+        return "Lua has no `continue`: use goto continue, with ::continue:: at the end of the loop body"
+    for pattern, hint in SYNTAX_HINTS:
+        match = pattern.search(message)
+        if match:
+            return hint.format(*match.groups())
+    return ""
+
+
+def script_hint(message: str) -> str:
+    """What to write instead of a name that is not there; empty where we cannot tell."""
+    match = ABSENT.search(message)
+    return ABSENT_HINTS.get(match[1], "") if match else ""
+
+
+def at_line(line: int | None) -> str:
+    return f" at line {line}" if line is not None else ""

@@ -1,0 +1,745 @@
+-- The inside of the sandbox: limits that nothing catches, and the environment by allow-list.
+--
+-- Runs once in a fresh runtime, before any script. It keeps what it needs in locals, empties the real globals, and
+-- returns the functions the worker drives it with. No Python object is ever passed in here: only strings and numbers.
+-- Code of ours is loaded without line information, so "?" is the source of every frame that is not the script's.
+
+local make_json, make_strings, make_tables = ...
+
+local error, type, next, select, tonumber, load = error, type, next, select, tonumber, load
+local rawget, rawset, rawequal, rawlen = rawget, rawset, rawequal, rawlen
+local raw_pcall, raw_tostring = pcall, tostring
+local raw_setmetatable, raw_getmetatable = setmetatable, getmetatable
+local collect = collectgarbage
+local sub, find, gsub, format, match = string.sub, string.find, string.gsub, string.format, string.match
+local gmatch, concat = string.gmatch, table.concat
+local math_type, tointeger = math.type, math.tointeger
+local raw_create, raw_resume, raw_yield, raw_running = coroutine.create, coroutine.resume, coroutine.yield,
+  coroutine.running
+local raw_status, raw_isyieldable, raw_close = coroutine.status, coroutine.isyieldable, coroutine.close
+local sethook, getinfo, debug_getmetatable = debug.sethook, debug.getinfo, debug.getmetatable
+local raw_random, raw_randomseed = math.random, math.randomseed
+
+local CHUNK = "capability"
+local FUEL_STEP = 1000
+-- A coroutine counts from zero, so up to FUEL_STEP instructions of each go unseen; this pays for them.
+local COROUTINE_FUEL = 1200
+local HOST_BYTES_MAX = 1024 * 1024
+
+-- ---------------------------------------------------------------- limits
+
+local fuel, fuel_max = 0, 0
+local heap_base, heap_peak = 0, 0
+local calls, calls_max = 0, 0
+-- The limit that ended this execution; once set, no code of the script goes on.
+local dead, dead_line
+local DEAD = {}
+-- First value of a yield that is meant for the worker and not for the script's own resume.
+local HOST = {}
+local main
+
+-- The line of the innermost frame of the script, as seen from `level` (of `thread`, if given).
+local function script_line(level, thread)
+  while true do
+    local info
+    if thread then
+      info = getinfo(thread, level, "Sl")
+    else
+      info = getinfo(level, "Sl")
+    end
+    if not info then return nil end
+    if info.short_src == CHUNK and info.currentline > 0 then return info.currentline end
+    level = level + 1
+  end
+end
+
+local hook
+
+-- From here on every instruction of the running coroutine raises again, so that no handler gets anywhere.
+local function stop(why)
+  if not dead then
+    dead = why
+    local ok, line = raw_pcall(script_line, 3)
+    dead_line = ok and line or nil
+  end
+  sethook(raw_running(), hook, "", 1)
+  error(DEAD, 0)
+end
+
+function hook()
+  if dead then stop() end
+  fuel = fuel + FUEL_STEP
+  local heap = collect("count")
+  if heap > heap_peak then heap_peak = heap end
+  if fuel > fuel_max then stop("fuel") end
+end
+
+-- Pay for work that runs no instruction.
+local function charge(amount)
+  fuel = fuel + amount
+  if fuel > fuel_max then stop("fuel") end
+end
+
+-- "memory" or "stack" if that is what a caught error says; these end the execution as the other limits do.
+local function exhausted(problem)
+  if type(problem) ~= "string" or #problem > 300 then return nil end
+  if problem == "not enough memory" then return "memory" end
+  if find(problem, "stack overflow", 1, true) and find(problem, "^[^\n]*stack overflow$")
+    or find(problem, "stack overflow (", 1, true)
+    or find(problem, "error in error handling", 1, true) then
+    return "stack"
+  end
+  return nil
+end
+
+-- What a protected call caught, for the script to see: our own frames leave no trace in it.
+local function examine(problem)
+  if type(problem) ~= "string" then return problem end
+  local limit = exhausted(problem)
+  if limit then stop(limit) end
+  if sub(problem, 1, 6) == "?:-1: " then return sub(problem, 7) end
+  return problem
+end
+
+local function settle(ok, ...)
+  if dead then stop() end
+  if ok then return true, ... end
+  return false, examine((...))
+end
+
+-- ---------------------------------------------------------------- arguments
+
+-- "bad argument" as the reference words it, raised at the place in the script that called.
+local function bad_argument(n, name, what)
+  local level = 2
+  while true do
+    local info = getinfo(level, "S")
+    if not info or info.short_src ~= "?" then break end
+    level = level + 1
+  end
+  local here = getinfo(level - 1, "n") or {}
+  local place = getinfo(level, "Sl")
+  local prefix = place and place.currentline > 0 and format("%s:%d: ", place.short_src, place.currentline) or ""
+  if here.namewhat == "method" then
+    n = n - 1
+    if n == 0 then
+      error(prefix .. format("calling '%s' on bad self (%s)", here.name or name, what), 0)
+    end
+  end
+  error(prefix .. format("bad argument #%d to '%s' (%s)", n, here.name or name, what), 0)
+end
+
+-- An error of a library function, raised at the place in the script that called it.
+local function library_error(what)
+  local level = 2
+  while true do
+    local info = getinfo(level, "Sl")
+    if not info then error(what, 0) end
+    if info.short_src ~= "?" then
+      if info.currentline > 0 then what = format("%s:%d: %s", info.short_src, info.currentline, what) end
+      error(what, 0)
+    end
+    level = level + 1
+  end
+end
+
+local function type_name(value, absent)
+  if value == nil and absent then return "no value" end
+  local meta = debug_getmetatable(value)
+  local name = meta and rawget(meta, "__name")
+  if type(name) == "string" then return name end
+  return type(value)
+end
+
+local function expected(n, name, kind, value, absent)
+  bad_argument(n, name, kind .. " expected, got " .. type_name(value, absent))
+end
+
+-- The string of argument n (numbers are strings here too), or an error.
+local function string_argument(value, n, name)
+  local kind = type(value)
+  if kind == "string" then return value end
+  if kind == "number" then return raw_tostring(value) end
+  expected(n, name, "string", value, true)
+end
+
+-- The integer of argument n, or an error; `default` where it is absent.
+local function integer_argument(value, n, name, default)
+  if math_type(value) == "integer" then return value end
+  if value == nil and default then return default end
+  local number = value
+  if type(value) == "string" then number = tonumber(value) end
+  if type(number) ~= "number" then expected(n, name, "number", value, true) end
+  local integer = tointeger(number)
+  if not integer then bad_argument(n, name, "number has no integer representation") end
+  return integer
+end
+
+local function table_argument(value, n, name)
+  if type(value) ~= "table" then expected(n, name, "table", value, true) end
+  return value
+end
+
+-- ---------------------------------------------------------------- tostring
+
+-- Objects are numbered by first use: an address would differ in each process.
+local numbers, numbered = raw_setmetatable({}, { __mode = "k" }), 0
+
+local function tostring(...)
+  local value = ...
+  local kind = type(value)
+  if kind == "string" then return value end
+  if kind == "number" then
+    if value ~= value then return "nan" end
+    return raw_tostring(value)
+  end
+  if kind == "nil" then
+    if select("#", ...) == 0 then bad_argument(1, "tostring", "value expected") end
+    return "nil"
+  end
+  if kind == "boolean" then return value and "true" or "false" end
+  local meta = debug_getmetatable(value)
+  local name = kind
+  if meta then
+    local shown = rawget(meta, "__tostring")
+    if shown ~= nil then
+      local text = shown(value)
+      if type(text) == "number" then return raw_tostring(text) end
+      if type(text) ~= "string" then library_error("'__tostring' must return a string") end
+      return text
+    end
+    shown = rawget(meta, "__name")
+    if type(shown) == "string" then name = shown end
+  end
+  local number = numbers[value]
+  if not number then
+    numbered = numbered + 1
+    number = numbered
+    numbers[value] = number
+  end
+  return name .. ": #" .. raw_tostring(number)
+end
+
+-- ---------------------------------------------------------------- the parts
+
+local core = {
+  charge = charge,
+  stop = stop,
+  examine = examine,
+  pcall = raw_pcall,
+  setmetatable = raw_setmetatable,
+  getmetatable = debug_getmetatable,
+  tostring = tostring,
+  raw_tostring = raw_tostring,
+  bad_argument = bad_argument,
+  library_error = library_error,
+  expected = expected,
+  string_argument = string_argument,
+  integer_argument = integer_argument,
+  table_argument = table_argument,
+  type_name = type_name,
+}
+
+local json = make_json(core)
+local strings = make_strings(core)
+local tables = make_tables(core)
+
+-- ---------------------------------------------------------------- failures
+
+-- The metatable marks what `fail` and host functions raise: uncaught, it ends the execution as `fail` with its code.
+local FAILURE
+FAILURE = {
+  __metatable = false,
+  __name = "failure",
+  __tostring = function(failure)
+    return tostring(rawget(failure, "code")) .. ": " .. tostring(rawget(failure, "message"))
+  end,
+}
+
+local function fail(code, message, options)
+  if type(code) ~= "string" then expected(1, "fail", "string", code, true) end
+  if #code > 100 or not find(code, "^[%w_][%w_.-]*$") then
+    bad_argument(1, "fail", "a code is made of letters, digits, '_', '.' and '-'")
+  end
+  if message == nil then message = code end
+  if type(message) ~= "string" then expected(2, "fail", "string", message) end
+  local failure = { code = code, message = message, retryable = false }
+  if options ~= nil then
+    table_argument(options, 3, "fail")
+    failure.retryable = rawget(options, "retryable") == true
+    failure.details = rawget(options, "details")
+  end
+  error(raw_setmetatable(failure, FAILURE), 0)
+end
+
+-- ---------------------------------------------------------------- host functions
+
+local function json_problem(problem)
+  if problem == json.TOO_BIG then return "too large" end
+  if type(problem) == "table" and problem.json then
+    return problem.json .. (problem.where and problem.where ~= "$" and " in " .. problem.where or "")
+  end
+  return nil
+end
+
+-- A namespaced call: one table in, one value out; the reply comes from the parent through the worker.
+local function host_function(name)
+  return function(arguments)
+    if arguments == nil then
+      arguments = raw_setmetatable({}, json.OBJECT)
+    elseif type(arguments) ~= "table" then
+      expected(1, name, "table", arguments)
+    elseif next(arguments) == nil then
+      arguments = raw_setmetatable({}, json.OBJECT)
+    end
+    local ok, text = raw_pcall(json.encode, arguments, HOST_BYTES_MAX)
+    if not ok then
+      if dead then stop() end
+      bad_argument(1, name, json_problem(text) or examine(text))
+    end
+    calls = calls + 1
+    if calls > calls_max then stop("host_calls") end
+    charge(100 + (#text >> 3))
+    local reply = raw_yield(HOST, name, text)
+    charge(#reply >> 3)
+    local answer = json.decode(reply)
+    local problem = answer.error
+    if problem then error(raw_setmetatable(problem, FAILURE), 0) end
+    return answer.result
+  end
+end
+
+-- ---------------------------------------------------------------- base functions
+
+local base = {}
+
+-- `error`, `assert`, `select`, `type` and the raw functions are the reference's own.
+
+function base.pcall(...) return settle(raw_pcall(...)) end
+
+-- The handler runs after the call has been left, not at the place of the error: inside it no hook would fire.
+local function handled(handler, ok, ...)
+  if dead then stop() end
+  if ok then return true, ... end
+  local problem = examine((...))
+  for _ = 1, 10 do
+    local fine, answer = raw_pcall(handler, problem)
+    if dead then stop() end
+    if fine then return false, answer end
+    problem = examine(answer)
+  end
+  return false, problem
+end
+
+function base.xpcall(f, handler, ...)
+  if type(handler) ~= "function" then expected(2, "xpcall", "function", handler, true) end
+  return handled(handler, raw_pcall(f, ...))
+end
+
+function base.setmetatable(...)
+  local object, meta = ...
+  table_argument(object, 1, "setmetatable")
+  if type(meta) ~= "table" and (meta ~= nil or select("#", ...) < 2) then
+    expected(2, "setmetatable", "nil or table", meta, select("#", ...) < 2)
+  end
+  local present = debug_getmetatable(object)
+  if present and rawget(present, "__metatable") ~= nil then library_error("cannot change a protected metatable") end
+  if meta then
+    if rawget(meta, "__mode") ~= nil then
+      library_error("weak tables ('__mode') are not offered: what they hold would depend on the garbage collector")
+    end
+    -- A finalizer runs where no hook fires. Without this field at this moment it is never called.
+    local finalizer = rawget(meta, "__gc")
+    if finalizer ~= nil then
+      rawset(meta, "__gc", nil)
+      raw_setmetatable(object, meta)
+      rawset(meta, "__gc", finalizer)
+      return object
+    end
+  end
+  return raw_setmetatable(object, meta)
+end
+
+function base.getmetatable(...)
+  local object = ...
+  if object == nil and select("#", ...) == 0 then bad_argument(1, "getmetatable", "value expected") end
+  local meta = raw_getmetatable(object)
+  if rawequal(meta, json.OBJECT) or rawequal(meta, json.ARRAY) then return nil end
+  return meta
+end
+
+-- ---------------------------------------------------------------- coroutines
+
+local coroutines = {}
+
+local function create(f)
+  if type(f) ~= "function" then expected(1, "create", "function", f, true) end
+  charge(COROUTINE_FUEL)
+  local thread = raw_create(f)
+  sethook(thread, hook, "", FUEL_STEP)
+  return thread
+end
+
+-- A host call of an inner coroutine is passed on outwards, and its reply inwards.
+local function resumed(thread, ok, ...)
+  if dead then stop() end
+  if not ok then return false, examine((...)) end
+  if rawequal((...), HOST) then return resumed(thread, raw_resume(thread, raw_yield(...))) end
+  return true, ...
+end
+
+local function wrapped(thread, ok, ...)
+  if dead then stop() end
+  if ok then
+    if rawequal((...), HOST) then return wrapped(thread, raw_resume(thread, raw_yield(...))) end
+    return ...
+  end
+  local problem = examine((...))
+  if raw_status(thread) == "dead" then
+    -- Leaves its to-be-closed variables, as the reference does.
+    local closed, other = raw_close(thread)
+    if dead then stop() end
+    if not closed and other ~= nil then problem = examine(other) end
+  end
+  error(problem, 2)
+end
+
+function coroutines.create(f) return create(f) end
+
+function coroutines.resume(thread, ...)
+  if type(thread) ~= "thread" then expected(1, "resume", "coroutine", thread) end
+  return resumed(thread, raw_resume(thread, ...))
+end
+
+function coroutines.wrap(f)
+  if type(f) ~= "function" then expected(1, "wrap", "function", f, true) end
+  local thread = create(f)
+  return function(...) return wrapped(thread, raw_resume(thread, ...)) end
+end
+
+function coroutines.yield(...)
+  if raw_running() == main then library_error("attempt to yield from outside a coroutine") end
+  return raw_yield(...)
+end
+
+function coroutines.running()
+  local thread = raw_running()
+  return thread, thread == main
+end
+
+function coroutines.isyieldable(thread)
+  if thread == nil then thread = raw_running() end
+  if type(thread) ~= "thread" then expected(1, "isyieldable", "coroutine", thread) end
+  return thread ~= main and raw_isyieldable(thread)
+end
+
+coroutines.status = raw_status
+
+-- ---------------------------------------------------------------- random
+
+local seed = 0
+local random = { random = raw_random }
+
+function random.randomseed(...)
+  if select("#", ...) == 0 then return raw_randomseed(seed) end
+  return raw_randomseed(...)
+end
+
+-- ---------------------------------------------------------------- json for scripts
+
+local json_library = { null = json.null }
+
+function json_library.decode(text)
+  if type(text) ~= "string" then expected(1, "decode", "string", text, true) end
+  charge(#text >> 3)
+  local ok, value = raw_pcall(json.decode, text)
+  if dead then stop() end
+  if ok then return value end
+  library_error(json_problem(value) or examine(value))
+end
+
+function json_library.encode(...)
+  if select("#", ...) == 0 then bad_argument(1, "encode", "value expected") end
+  local ok, text = raw_pcall(json.encode, (...), HOST_BYTES_MAX)
+  if dead then stop() end
+  if ok then
+    charge(#text >> 3)
+    return text
+  end
+  library_error("json.encode: " .. (json_problem(text) or examine(text)))
+end
+
+function json_library.object(value)
+  if value == nil then value = {} end
+  table_argument(value, 1, "object")
+  if value == json.null or debug_getmetatable(value) then
+    if rawequal(debug_getmetatable(value), json.ARRAY) then raw_setmetatable(value, json.OBJECT) end
+    return value
+  end
+  return raw_setmetatable(value, json.OBJECT)
+end
+
+function json_library.array(value)
+  if value == nil then value = {} end
+  table_argument(value, 1, "array")
+  if rawequal(debug_getmetatable(value), json.OBJECT) then raw_setmetatable(value, json.ARRAY) end
+  return value
+end
+
+-- ---------------------------------------------------------------- the environment, by allow-list
+
+-- Everything a script can name. What is not listed here does not exist for it.
+local OFFERED = {
+  [""] = "_G _VERSION assert error fail getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select "
+    .. "setmetatable tonumber tostring type xpcall",
+  coroutine = "create isyieldable resume running status wrap yield",
+  json = "array decode encode null object",
+  math = "abs acos asin atan ceil cos deg exp floor fmod frexp huge ldexp log maxinteger mininteger max min modf pi "
+    .. "rad random randomseed sin sqrt tan tointeger type ult",
+  string = "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
+  table = "concat create insert move pack remove sort unpack",
+  utf8 = "char charpattern codepoint codes len offset",
+}
+
+-- Our own versions stand before the reference's.
+local OWN = {
+  [""] = { base, { fail = fail, tostring = tostring, next = tables.next, pairs = tables.pairs } },
+  coroutine = { coroutines },
+  json = { json_library },
+  math = { random, math },
+  string = { strings.string, string },
+  table = { tables.table, table },
+  utf8 = { strings.utf8, utf8 },
+}
+local PLAIN = {
+  assert = assert, error = error, ipairs = ipairs, rawequal = rawequal, rawget = rawget, rawlen = rawlen,
+  rawset = rawset, select = select, tonumber = tonumber, type = type, _VERSION = _VERSION,
+}
+
+local function chosen(group)
+  local library = {}
+  for name in gmatch(OFFERED[group], "%S+") do
+    for _, source in ipairs(OWN[group]) do
+      local value = source[name]
+      if value ~= nil then
+        library[name] = value
+        break
+      end
+    end
+    if group == "" and library[name] == nil then library[name] = PLAIN[name] end
+  end
+  return library
+end
+
+local environment = chosen("")
+environment._G = environment
+
+-- The tables behind the read-only fronts.
+local libraries = {}
+
+for group in next, OFFERED do
+  if group ~= "" then
+    local library = chosen(group)
+    libraries[group] = library
+    environment[group] = raw_setmetatable({}, {
+      __index = library,
+      __metatable = false,
+      __name = "library",
+      __newindex = function(_, key)
+        library_error(format("the library '%s' is read-only: '%s' cannot be set; write a local function instead",
+          group, tostring(key)))
+      end,
+      __pairs = function() return tables.pairs(library) end,
+    })
+    if group == "string" then
+      local meta = raw_getmetatable("")
+      meta.__index = library
+      meta.__metatable = false
+    end
+  end
+end
+
+-- ---------------------------------------------------------------- the driver, outside the script's coroutine
+
+local chunk, input, context, output_max, heap_text, input_value, context_value, reply
+
+local function count_heap()
+  local heap = collect("count")
+  if heap > heap_peak then heap_peak = heap end
+end
+
+local function spent()
+  count_heap()
+  local bytes = (heap_peak - heap_base) * 1024
+  return fuel, bytes > 0 and bytes // 1 | 0 or 0, calls
+end
+
+local function body()
+  chunk()
+  local run = rawget(environment, "run")
+  if type(run) ~= "function" then error(HOST, 0) end
+  return (function(...)
+    if select("#", ...) == 0 then return nil end
+    return (...)
+  end)(run(input_value, context_value))
+end
+
+local function ended(status, text, line)
+  return status, text, line, spent()
+end
+
+local function shown_problem(problem)
+  local kind = type(problem)
+  if kind == "string" then return problem end
+  if kind == "number" then return raw_tostring(problem) end
+  if kind == "table" then
+    local message, code = rawget(problem, "message"), rawget(problem, "code")
+    if type(message) == "string" then
+      return (type(code) == "string" and code .. ": " or "") .. message
+    end
+    if type(code) == "string" then return code end
+  end
+  return "a " .. kind .. " value was raised as an error"
+end
+
+local function failed(problem)
+  local ok, line = raw_pcall(script_line, 0, main)
+  line = ok and line or nil
+  if dead then return ended(dead, "", dead_line or line) end
+  if rawequal(problem, HOST) then return ended("no_run", "", nil) end
+  if type(problem) == "table" and rawequal(debug_getmetatable(problem), FAILURE) then
+    local retryable = rawget(problem, "retryable") == true
+    local fine, text = raw_pcall(json.encode, {
+      code = rawget(problem, "code"), message = rawget(problem, "message"), retryable = retryable,
+      details = rawget(problem, "details"),
+    }, HOST_BYTES_MAX)
+    if fine then return ended("fail", text, line) end
+    return ended("script_error", "the details of fail() are " .. (json_problem(text) or "not JSON"), line)
+  end
+  local limit = exhausted(problem)
+  if limit then return ended(limit, "", line) end
+  if type(problem) == "string" then problem = examine(problem) end
+  return ended("script_error", shown_problem(problem), line)
+end
+
+local function finished(value)
+  if value == nil then return ended("bad_result", "nothing", nil) end
+  local ok, text = raw_pcall(json.encode, value, output_max)
+  if ok then
+    fuel = fuel + (#text >> 3)
+    if fuel > fuel_max then return ended("fuel", "", nil) end
+    return ended("ok", text, nil)
+  end
+  if text == json.TOO_BIG then return ended("output_size", "", nil) end
+  if text == "not enough memory" then return ended("memory", "", nil) end
+  if type(text) == "table" and text.json then
+    return ended("bad_result", text.json .. " in " .. text.where, nil)
+  end
+  return ended("bad_result", shown_problem(text), nil)
+end
+
+local function went(ok, first, name, text)
+  if not ok then return failed(first) end
+  if dead then return failed(first) end
+  if rawequal(first, HOST) then
+    count_heap()
+    return "call", text, nil, fuel, 0, calls, name
+  end
+  return finished(first)
+end
+
+local driver = {}
+
+-- Compile only. Returns nothing, or what the compiler says.
+function driver.compile(source)
+  local compiled, problem = load(source, "=" .. CHUNK, "t", environment)
+  if not compiled then return problem end
+  return nil
+end
+
+-- The stripped bytecode of a chunk, or nothing and what the compiler says.
+local dump = string.dump
+function driver.dump(source)
+  local compiled, problem = load(source, "=" .. CHUNK, "t", environment)
+  if not compiled then return nil, problem end
+  return dump(compiled, true)
+end
+
+-- The names a script finds, as lines "global:member member ...".
+function driver.offered()
+  local lines = {}
+  for name in next, environment do
+    local members = {}
+    for member in next, libraries[name] or {} do members[#members + 1] = member end
+    lines[#lines + 1] = name .. ":" .. concat(members, " ")
+  end
+  return concat(lines, "\n")
+end
+
+-- Take up a script. Returns what the compiler says, or nothing.
+function driver.prepare(source, input_json, context_json, functions, limits_fuel, limits_calls, limits_output, run_seed)
+  for name in gmatch(functions, "%S+") do
+    local space, member = match(name, "^([%w_.]-)%.?([%w_]+)$")
+    local holder = environment
+    for part in gmatch(space, "[%w_]+") do
+      local inner = rawget(holder, part)
+      if inner == nil then
+        inner = {}
+        holder[part] = inner
+      end
+      holder = inner
+    end
+    holder[member] = host_function(name)
+  end
+  local problem
+  chunk, problem = load(source, "=" .. CHUNK, "t", environment)
+  if not chunk then return problem end
+  input, context = input_json, context_json
+  fuel_max, calls_max, output_max, seed = limits_fuel, limits_calls, limits_output, run_seed
+  raw_randomseed(seed)
+  heap_base = collect("count")
+  heap_peak = heap_base
+  return nil
+end
+
+-- Begin. Returns status, text, line, fuel, memory, host calls (and for a host call its name).
+function driver.start()
+  local ok, problem = raw_pcall(function()
+    input_value = json.decode(input)
+    context_value = json.decode(context)
+  end)
+  if not ok then
+    if problem == "not enough memory" then return ended("memory", "", nil) end
+    return ended("bad_input", json_problem(problem) or shown_problem(problem), nil)
+  end
+  fuel = (#input + #context) >> 3
+  if fuel > fuel_max then return ended("fuel", "", nil) end
+  input, context = nil, nil
+  main = raw_create(body)
+  sethook(main, hook, "", FUEL_STEP)
+  return went(raw_resume(main))
+end
+
+function driver.take_reply(text) reply = text end
+
+-- Go on after a host call, with the reply taken before.
+function driver.continue()
+  local text = reply
+  reply = nil
+  return went(raw_resume(main, text))
+end
+
+-- What was spent so far, for an execution that is abandoned.
+function driver.spent() return spent() end
+
+-- The outcome when not even the driver had memory left; called with the limit lifted.
+function driver.exhausted() return failed("not enough memory") end
+
+-- ---------------------------------------------------------------- the real globals
+
+-- lupa looks up `debug.traceback` there for each call; nothing else of ours or the script's does.
+local globals = _G
+for name in next, globals do globals[name] = nil end
+
+return driver.compile, driver.dump, driver.offered, driver.prepare, driver.start, driver.take_reply, driver.continue,
+  driver.spent, driver.exhausted

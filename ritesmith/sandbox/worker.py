@@ -1,0 +1,205 @@
+"""The worker process: runs one script at a time in a fresh Lua runtime, and talks to its parent in frames.
+
+Started by the supervisor as `python -I worker.py FOLDER_OF_LUPA`; imports only the standard library and lupa, and
+nothing of this package. Frames are a length (4 bytes, big-endian), a kind (1 byte) and a payload; requests come on
+descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. See `supervisor.py` for the kinds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import sys
+from typing import Any
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+LUA_FILES = ("prelude.lua", "json.lua", "strings.lua", "tables.lua")
+HASH_SEED = 20_251_121
+"""Constant, so that tables are laid out alike in every process."""
+REENTRY_BYTES = 64 * 1024
+"""Heap kept free beyond the limit when a host reply is handed in: lupa allocates outside of a protected call."""
+
+
+class Runtime:
+    """A fresh Lua runtime with the prelude run: good for one script."""
+
+    def __init__(self, lupa: Any, prelude: list[bytes]) -> None:
+        lua = lupa.LuaRuntime(
+            encoding=None,
+            source_encoding="utf-8",
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_refuse_attribute,
+            max_memory=0,
+            string_hash_seed=HASH_SEED,
+        )
+        parts = [lua.compile(part, mode="b") for part in prelude]
+        functions = parts[0](parts[1], parts[2], parts[3])
+        self.lua = lua
+        self.compile, self.dump, self.offered, self.prepare = functions[:4]
+        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[4:]
+
+
+def _refuse_attribute(_object: object, _name: object, _setting: bool) -> None:
+    raise AttributeError("no Python object has attributes here")
+
+
+def compiled_prelude(lupa: Any) -> list[bytes]:
+    """Our own Lua files as stripped bytecode, made by the very Lua that will run it."""
+    lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+    to_bytecode = lua.eval(b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end")
+    parts = []
+    for name in LUA_FILES:
+        with open(os.path.join(FOLDER, name), "rb") as file:
+            parts.append(to_bytecode(file.read(), b"=" + name.encode()))
+    return parts
+
+
+class Channel:
+    """Frames in and out over two descriptors."""
+
+    def __init__(self, read_from: int, write_to: int) -> None:
+        self.read_from = read_from
+        self.write_to = write_to
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """The next frame's kind and payload; SystemExit when the parent has closed its end."""
+        head = self._exactly(5)
+        size = int.from_bytes(head[:4], "big")
+        return head[4:5], self._exactly(size)
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        left = memoryview(struct.pack(">I", len(payload)) + kind + payload)
+        while left:
+            left = left[os.write(self.write_to, left) :]
+
+    def _exactly(self, size: int) -> bytes:
+        data = os.read(self.read_from, size) if size else b""
+        if len(data) == size:
+            return data
+        parts = [data]
+        missing = size - len(data)
+        while missing:
+            data = os.read(self.read_from, min(missing, 1 << 20))
+            if not data:
+                raise SystemExit(0)
+            parts.append(data)
+            missing -= len(data)
+        return b"".join(parts)
+
+
+class Worker:
+    """Answers requests until the parent goes away."""
+
+    def __init__(self, lupa: Any, channel: Channel) -> None:
+        self.lupa = lupa
+        self.channel = channel
+        self.prelude = compiled_prelude(lupa)
+        self.spare = Runtime(lupa, self.prelude)
+
+    def serve(self) -> None:
+        answers = {b"R": self.run, b"C": self.compile, b"D": self.dump, b"N": self.names}
+        while True:
+            kind, payload = self.channel.receive()
+            answers[kind](payload)
+            # The next runtime is made while the parent is busy with the answer to this one.
+            self.spare = Runtime(self.lupa, self.prelude)
+
+    def compile(self, payload: bytes) -> None:
+        problem = self.spare.compile(payload)
+        self.channel.send(b"c", problem or b"")
+
+    def dump(self, payload: bytes) -> None:
+        answer = self.spare.dump(payload)
+        if isinstance(answer, tuple):
+            self.channel.send(b"e", answer[1])
+        else:
+            self.channel.send(b"d", answer)
+
+    def names(self, _payload: bytes) -> None:
+        self.channel.send(b"n", self.spare.offered())
+
+    def run(self, payload: bytes) -> None:
+        """One execution: `payload` is a line of JSON (the header) and the three texts behind it."""
+        cut = payload.index(b"\n")
+        header = json.loads(payload[:cut])
+        texts = []
+        at = cut + 1
+        for size in header["sizes"]:
+            texts.append(payload[at : at + size])
+            at += size
+        # The parent kills at the deadline. This is for an orphan: it dies by itself a little later.
+        signal.setitimer(signal.ITIMER_REAL, header["deadline"] + 1)
+        try:
+            answer = self._run(header, *texts)
+        except self.lupa.LuaMemoryError:
+            self.spare.lua.set_max_memory(0)
+            answer = self.spare.exhausted()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.channel.send(b"r", _result(answer))
+
+    def _run(self, header: dict[str, Any], source: bytes, given: bytes, context: bytes) -> tuple[Any, ...]:
+        runtime = self.spare
+        lua = runtime.lua
+        problem = runtime.prepare(
+            source,
+            given,
+            context,
+            header["functions"].encode(),
+            header["fuel"],
+            header["calls"],
+            header["output"],
+            header["seed"],
+        )
+        if problem is not None:
+            return (b"reject", problem, None, 0, 0, 0)
+        limit = lua.get_memory_used(total=True) + header["memory"]
+        lua.set_max_memory(limit, total=True)
+        answer: tuple[Any, ...] = runtime.start()
+        while answer[0] == b"call":
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self.channel.send(b"h", answer[6] + b"\n" + answer[1])
+            kind, reply = self.channel.receive()
+            if kind != b"A":
+                lua.set_max_memory(0)
+                return (b"abandoned", b"", None, *runtime.spent())
+            signal.setitimer(signal.ITIMER_REAL, header["deadline"] + 1)
+            lua.set_max_memory(0)
+            runtime.take_reply(reply)
+            limit = max(limit, lua.get_memory_used(total=True) + REENTRY_BYTES)
+            lua.set_max_memory(limit, total=True)
+            answer = runtime.go_on()
+        return answer
+
+
+def _result(answer: tuple[Any, ...]) -> bytes:
+    status, text, line, fuel, memory, calls = answer[:6]
+    head = {"status": status.decode(), "line": line, "fuel": int(fuel), "memory": int(memory), "calls": int(calls)}
+    said: bytes = text
+    return json.dumps(head).encode() + b"\n" + said
+
+
+def main() -> None:
+    sys.path.append(sys.argv[1])
+    channel = Channel(os.dup(0), os.dup(1))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    import lupa.lua55
+
+    layers: list[str] = []
+    worker = Worker(lupa.lua55, channel)
+    hello = {
+        "lua": ".".join(str(part) for part in lupa.lua55.LUA_VERSION),
+        "lupa": lupa.__version__,
+        "layers": layers,
+    }
+    channel.send(b"!", json.dumps(hello).encode())
+    worker.serve()
+
+
+if __name__ == "__main__":
+    main()
