@@ -272,7 +272,7 @@ GOOD = {
     "last fence missing": f"```lua\n{lua('a.b')}```\n```json\n{FLOW}\n",
     "middle fence missing": f"```lua\n{lua('a.b')}\n```json\n{FLOW}\n```",
     "windows lines": f"```lua\n{lua('a.b')}```\n```json\n{FLOW}\n```\n".replace("\n", "\r\n"),
-    "given twice alike": f"```lua\n{lua('a.b')}```\n```lua\n{lua('a.b')}```\n```json\n{FLOW}\n```\n```json\n{FLOW}\n```",
+    "given twice alike": 2 * f"```lua\n{lua('a.b')}```\n```json\n{FLOW}\n```\n",
     "thinking aloud": f"<think>```lua\n{lua('a.x')}``` no</think>```lua\n{lua('a.b')}```\n```json\n{FLOW}\n```".replace(
         "</think>", "</think>\n"
     ),
