@@ -42,6 +42,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ritesmith.errors import InvalidInput
 from ritesmith.models import JSON, Finding, Schema, Where
+from ritesmith.schemas import problems
 
 DEPTH_MAX = 100
 """Levels that an expression may nest."""
@@ -843,7 +844,7 @@ class _Typer:
             name, text = problem
             self._error("unknown_operator", place, f"{name!r}: {text}", _LITERAL_HINT)
             return {}
-        return _object_of({key: self.of(each, (place, key), depth + 1) for key, each in expression.items()})
+        return object_of({key: self.of(each, (place, key), depth + 1) for key, each in expression.items()})
 
     def _error(self, code: str, place: _Place, message: str, hint: str = "") -> None:
         self.findings.append(_finding(code, place, message, hint))
@@ -983,7 +984,8 @@ def _array_of(items: list[Schema]) -> Schema:
     return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
 
 
-def _object_of(properties: dict[str, Schema]) -> Schema:
+def object_of(properties: dict[str, Schema]) -> Schema:
+    """The type of an object that has just these properties."""
     return {
         "type": "object",
         "properties": properties,
@@ -998,7 +1000,7 @@ def _constant(value: JSON, depth: int) -> Schema:
         if isinstance(value, list):
             return _array_of([_constant(each, depth + 1) for each in value])
         if isinstance(value, dict):
-            return _object_of({key: _constant(each, depth + 1) for key, each in value.items()})
+            return object_of({key: _constant(each, depth + 1) for key, each in value.items()})
     return {"const": value}
 
 
@@ -1123,16 +1125,10 @@ def _admits(value: JSON, wanted: Schema, place: _Place) -> list[Finding]:
             return [_finding("type_mismatch", place, f"wants {describe(wanted)}, found {_shown(value)}")]
     elif wanted.keys() <= _TYPE_ONLY:
         return []
-    from jsonschema import Draft202012Validator
-
-    found = []
-    for error in Draft202012Validator(wanted).iter_errors(value):
-        at = place
-        for key in error.absolute_path:
-            at = (at, key)
-        code = "type_mismatch" if error.validator == "type" else "not_admitted"
-        found.append(_finding(code, at, error.message))
-    return found
+    return [
+        Finding(code="not_admitted", where=Where(path=path), message=message)
+        for path, message in problems(wanted, value, root=path_text(place))
+    ]
 
 
 def _shown(value: JSON) -> str:
