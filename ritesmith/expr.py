@@ -112,12 +112,12 @@ def variables(expression: JSON, where: str = "$") -> Iterator[Variable]:
             elif name == "var":
                 operands = argument if isinstance(argument, list) else [argument]
                 if operands and isinstance(operands[0], str):
-                    yield Variable(operands[0], path_text(place), len(operands) > 1)
+                    yield Variable(operands[0], path_text((place, name)), len(operands) > 1)
                 children = [(each, ((place, name), index)) for index, each in enumerate(operands) if index > 0]
             elif name == "missing":
                 for each in argument if isinstance(argument, list) else [argument]:
                     if isinstance(each, str):
-                        yield Variable(each, path_text(place), True)
+                        yield Variable(each, path_text((place, name)), True)
             elif name != "literal":
                 children = [(argument, (place, name))]
         pending.extend(reversed(children))
