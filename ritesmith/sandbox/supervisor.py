@@ -53,7 +53,7 @@ class WorkerProcess:
     def __init__(self) -> None:
         self.calls = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(WORKER), lupa_folder(), str(os.getpid())],
+            [sys.executable, "-I", "-S", str(WORKER), lupa_folder(), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. S
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -65,7 +66,7 @@ class Channel:
         self.write_to = write_to
 
     def receive(self) -> tuple[bytes, bytes]:
-        """The next frame's kind and payload; SystemExit when the parent has closed its end."""
+        """The next frame's kind and payload; the process ends when the parent has closed its end."""
         head = self._exactly(5)
         size = int.from_bytes(head[:4], "big")
         return head[4:5], self._exactly(size)
@@ -84,7 +85,8 @@ class Channel:
         while missing:
             data = os.read(self.read_from, min(missing, 1 << 20))
             if not data:
-                raise SystemExit(0)
+                # The parent is gone. Nothing is worth tidying up.
+                os._exit(0)
             parts.append(data)
             missing -= len(data)
         return b"".join(parts)
@@ -182,6 +184,7 @@ def _result(answer: tuple[Any, ...]) -> bytes:
 
 
 def main() -> None:
+    """`worker.py FOLDER_OF_LUPA PARENT`: serve the process that started us until it goes away."""
     sys.path.append(sys.argv[1])
     channel = Channel(os.dup(0), os.dup(1))
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -190,15 +193,24 @@ def main() -> None:
     os.close(nowhere)
     import lupa.lua55
 
-    layers: list[str] = []
     worker = Worker(lupa.lua55, channel)
-    hello = {
-        "lua": ".".join(str(part) for part in lupa.lua55.LUA_VERSION),
-        "lupa": lupa.__version__,
-        "layers": layers,
-    }
+    # Ctrl-C in a terminal goes to the whole group: the parent decides about us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    layers, inactive = load("confine").confine(channel.read_from, channel.write_to, int(sys.argv[2]))
+    hello = {"lupa": lupa.__version__, "layers": layers, "inactive": inactive}
     channel.send(b"!", json.dumps(hello).encode())
     worker.serve()
+
+
+def load(name: str) -> Any:
+    """A module of this folder by its path: the package itself is out of reach in here."""
+    spec = importlib.util.spec_from_file_location(name, os.path.join(FOLDER, name + ".py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":
