@@ -1,0 +1,378 @@
+"""Static check of a capability's Lua: caps, then the compiler's word on syntax, then everything that the tree tells.
+
+Nothing here executes the text. What can't be decided without running (computed names, argument values that are not
+literals) is left to the sandbox and to the trial.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import Field, ValidationError
+
+from ritesmith.contract import near_miss
+from ritesmith.errors import InvalidInput
+from ritesmith.guard.lua_habits import check_habits
+from ritesmith.guard.lua_host import Hosts, check_hosts
+from ritesmith.guard.lua_run import check_run
+from ritesmith.guard.lua_scope import Scopes, flow, resolve
+from ritesmith.guard.lua_tree import Node, Report, Tree, parse, short, too_deep
+from ritesmith.guard.lua_types import Types
+from ritesmith.models import Capability, Finding, HostFunction, Value, Where
+
+Compile: TypeAlias = Callable[[str, Sequence[str] | None], Finding | None]
+"""(source, declared global names or None) -> what the Lua compiler objects to. It never executes the source."""
+
+_INDEXES = ("dot_index_expression", "bracket_index_expression", "method_index_expression")
+# Functions that change their first argument.
+_CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
+
+
+class LuaRules(Value):
+    """What Lua may name, as `guardrails/lua.toml` says it."""
+
+    source_bytes: int = Field(ge=1)
+    depth: int = Field(ge=1, le=190)
+    names: frozenset[str]
+    libraries: dict[str, frozenset[str]]
+    refused: dict[str, str]
+    metafields: dict[str, str]
+    gone: dict[str, str]
+    string_methods: dict[str, str]
+
+    def offered(self) -> frozenset[str]:
+        """Every global name that every capability has, host namespaces aside."""
+        return self.names | self.libraries.keys()
+
+    def is_library(self, path: str | None) -> bool:
+        """Whether a dotted path is a library or something in one."""
+        return path is not None and path.split(".")[0] in self.libraries
+
+
+def load_rules(path: Path) -> LuaRules:
+    """Read `guardrails/lua.toml`; InvalidInput where it is not what LuaRules says."""
+    try:
+        return LuaRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise InvalidInput(f"'{path}' holds no Lua rules: {error}", hint="repair or restore the file") from error
+
+
+def check_lua(
+    capability: Capability,
+    *,
+    catalog: Mapping[str, HostFunction],
+    compile: Compile,
+    rules: LuaRules,
+    file: str = "",
+) -> list[Finding]:
+    """Check a capability's Lua without running it; return every finding, in the order of the text.
+
+    Lines are lines of the capability file. Three tiers, each reported whole before the next is tried: caps and
+    encoding; syntax, where the compiler is the authority; then names, methods, host calls, `run` and habits together,
+    at most 100 findings. The text may be hostile: nothing is raised, and the time is linear in its size.
+
+    `compile` is `Sandbox.compile`; what it raises when no sandbox can be had passes through.
+    """
+    source = capability.source
+    refused = _caps(source, rules, file)
+    if refused is not None:
+        return [refused]
+    objection = compile(source, None)
+    if objection is not None:
+        return [objection.model_copy(update={"where": objection.where.model_copy(update={"file": file})})]
+    tree = parse(source.encode())
+    if tree.error_at is not None:
+        line, column = tree.place(tree.error_at)
+        return [
+            Finding(
+                code="parser_disagrees",
+                where=Where(file=file, line=line, column=column),
+                message="Lua accepts this text, but the guard's parser can't read it from here on",
+                hint="write this line in a plainer way",
+            )
+        ]
+    report = Report(tree, file)
+    hosts = Hosts(capability.contract, catalog)
+    scopes = resolve(tree, rules.offered() | hosts.namespaces | {"run"})
+    types = Types(tree, scopes, rules.libraries["string"], capability.contract.input)
+    names = _Names(tree, scopes, rules, hosts, report, types)
+    names.run()
+    name_errors = bool(report.met)
+    check_hosts(tree, scopes, hosts, report)
+    ends = flow(scopes)
+    check_run(tree, scopes, types, capability.contract, ends, report)
+    check_habits(tree, scopes, rules.libraries, names.methods_defined, ends, report)
+    if not name_errors:
+        declared = sorted(rules.offered() | hosts.granted_namespaces | names.harmless)
+        objection = compile(source, declared)
+        if objection is not None and not report.met:
+            return [
+                objection.model_copy(
+                    update={
+                        "code": "names_disagree",
+                        "where": objection.where.model_copy(update={"file": file}),
+                        "hint": objection.hint or "only the offered names exist; declare anything else as local",
+                    }
+                )
+            ]
+    return report.findings()
+
+
+def _caps(source: str, rules: LuaRules, file: str) -> Finding | None:
+    def finding(code: str, message: str, hint: str, offset: int = 0) -> Finding:
+        line = data.count(b"\n", 0, offset) + 1
+        return Finding(code=code, where=Where(file=file, line=line), message=message, hint=hint)
+
+    try:
+        data = source.encode()
+    except UnicodeEncodeError as error:
+        data = source.encode(errors="replace")
+        before = len(source[: error.start].encode())
+        return finding("source_not_utf8", "the text has a character that UTF-8 can't hold", "remove it", before)
+    if len(data) > rules.source_bytes:
+        return finding(
+            "source_too_large",
+            f"the file has {len(data)} bytes, {rules.source_bytes} are allowed",
+            "split it into several capabilities, or take the data out",
+        )
+    if data.startswith(b"\x1b"):
+        return finding("source_bytecode", "the file is Lua bytecode", "give the text")
+    zero = data.find(b"\0")
+    if zero >= 0:
+        return finding("source_not_text", "the file has a zero byte", "remove it", zero)
+    deep = too_deep(data, rules.depth)
+    if deep is not None:
+        return finding(
+            "source_too_deep",
+            f"brackets and blocks are nested deeper than {rules.depth}",
+            "name the inner parts: use locals and functions",
+            deep,
+        )
+    return None
+
+
+class _Names:
+    """Globals, library fields and methods: what exists, what is refused, what is written."""
+
+    def __init__(self, tree: Tree, scopes: Scopes, rules: LuaRules, hosts: Hosts, report: Report, types: Types) -> None:
+        self.tree = tree
+        self.scopes = scopes
+        self.rules = rules
+        self.hosts = hosts
+        self.report = report
+        self.types = types
+        self.offered = rules.offered()
+        self.written = {tree.text(node) for node, _ in scopes.globals_written}
+        self.harmless: set[str] = set()  # names of older Luas, read only as a fallback
+        self.methods_defined: set[str] = set()
+
+    def run(self) -> None:
+        self.environment()
+        self.globals_written()
+        self.globals_read()
+        self.fields_and_calls()
+
+    def environment(self) -> None:
+        for node in self.scopes.declarations:
+            self.report.add(
+                "forbidden_global",
+                node,
+                f"'global' declares names: {self.rules.refused.get('global', 'it would reopen the environment')}",
+                "write local",
+            )
+        for var in self.scopes.variables:
+            if var.name == "_ENV":
+                why = self.rules.refused.get("_ENV", "it would reopen the environment")
+                self.report.add("forbidden_global", var.node, f"'_ENV' is not available: {why}", "rename it")
+
+    def globals_written(self) -> None:
+        first: dict[str, tuple[Node, list[str], list[int]]] = {}
+        for node, near in self.scopes.globals_written:
+            name = self.tree.text(node)
+            if name == "run":
+                continue
+            first.setdefault(name, (node, near, []))[2].append(node.start)
+        for name, (node, near, offsets) in first.items():
+            if name in self.rules.libraries or name in self.hosts.granted_namespaces:
+                message = f"'{name}' is a library; libraries are read-only"
+                self.report.add("library_write", node, message, "use a local of another name")
+            elif name in self.rules.refused:
+                self.report.add("forbidden_global", node, f"'{name}': {self.rules.refused[name]}", "use a local")
+            else:
+                lines = sorted({self.tree.place(offset)[0] for offset in offsets[:10]})
+                also = f" (lines {', '.join(map(str, lines))})" if len(lines) > 1 else ""
+                self.report.add(
+                    "global_write",
+                    node,
+                    f"'{short(name)}' is written as a global{also}; only 'run' may be one",
+                    self.local_hint(node, name, near),
+                )
+
+    def local_hint(self, node: Node, name: str, near: list[str]) -> Callable[[], str]:
+        def hint() -> str:
+            if node.parent is not None and node.parent.kind == "function_declaration":
+                return f"write local function {short(name)}(...), above its first use"
+            found = near_miss(name, near) if len(name) < 60 else None
+            return f"write local {short(name)} = ..." + (f", or did you mean '{found}'?" if found else "")
+
+        return hint
+
+    def globals_read(self) -> None:
+        known = self.offered | self.written | {"run"}
+        for node, near in self.scopes.globals_read:
+            name = self.tree.text(node)
+            if name in known:
+                continue
+            parent = node.parent
+            indexed = (
+                self.tree.field(parent)
+                if parent is not None and parent.kind in _INDEXES and parent.children[0] is node
+                else None
+            )
+            if name in self.hosts.namespaces and (indexed is not None or name in self.hosts.granted_namespaces):
+                continue  # `lua_host` judges these
+            self.unknown(node, name, indexed, near)
+
+    def unknown(self, node: Node, name: str, indexed: str | None, near: list[str]) -> None:
+        path = f"{name}.{indexed}"
+        if path in self.rules.refused or name in self.rules.refused:
+            said = path if path in self.rules.refused else name
+            self.report.add("forbidden_global", node, f"'{said}' is not available", self.rules.refused[said])
+        elif name in self.rules.gone:
+            if self.fallback(node):
+                self.harmless.add(name)
+            else:
+                self.report.add("unknown_global", node, f"'{name}' is not in Lua 5.5", self.rules.gone[name])
+        else:
+            message = f"there is no global '{short(name)}'"
+            self.report.add("unknown_global", node, message, self.suggest(name, near))
+
+    def suggest(self, name: str, near: list[str]) -> Callable[[], str]:
+        def hint() -> str:
+            there = {*near, *self.offered, *self.hosts.granted_namespaces}
+            found = near_miss(name, sorted(there | self.rules.refused.keys())) if len(name) < 60 else None
+            if found in there:
+                return f"did you mean '{found}'?"
+            if found is not None:
+                return f"'{found}' would not be available either: {self.rules.refused[found]}"
+            return "declare it as a local, pass it as a parameter, or take it from input"
+
+        return hint
+
+    def fallback(self, node: Node) -> bool:
+        """`table.unpack or unpack`: a name that is only read when there is nothing better."""
+        while node.parent is not None and node.parent.kind in ("parenthesized_expression", "dot_index_expression"):
+            node = node.parent
+        parent = node.parent
+        return parent is not None and parent.kind == "binary_expression" and self.tree.operator(parent) in ("or", "and")
+
+    # -------------------------------------------------- fields and methods
+
+    def fields_and_calls(self) -> None:
+        targets = set()
+        for node in self.tree.nodes:
+            if node.kind == "assignment_statement":
+                targets.update(node.children[0].children)
+            elif node.kind == "function_declaration":
+                targets.add(node.children[0])
+        self.methods_defined = self.types.methods_defined(targets)
+        for node in self.tree.nodes:
+            if node.kind in _INDEXES:
+                if node in targets:
+                    self.library_write(node, node.children[0])
+                    self.metafield(node, self.tree.field(node))
+                else:
+                    self.library_read(node)
+            elif node.kind == "function_call":
+                self.call(node)
+            elif node.kind == "field":
+                self.metafield(node, self.tree.key(node))
+
+    def metafield(self, node: Node, name: str | None) -> None:
+        if name in self.rules.metafields:
+            self.report.add("refused_metafield", node, f"'{name}' is not available", self.rules.metafields[name])
+
+    def library_write(self, at: Node, base: Node) -> None:
+        path = self.scopes.path(base)
+        if self.rules.is_library(path) or path in self.hosts.prefixes & self.hosts.granted_namespaces:
+            self.report.add(
+                "library_write",
+                at,
+                f"'{path}' is read-only; nothing can be added to it or replaced in it",
+                "write a local function and call it by its name",
+            )
+            return
+        root = self.scopes.root(base)
+        if root.kind == "function_call" and self.scopes.path(root.children[0]) == "getmetatable":
+            given = root.children[1].children
+            if given and self.types.is_string(given[0]):
+                message = "the methods of strings are read-only"
+                self.report.add("library_write", at, message, "write a local function and call it by its name")
+
+    def library_read(self, node: Node) -> None:
+        base = self.scopes.path(node.children[0])
+        if base is None or base not in self.rules.libraries:
+            return
+        name = self.tree.field(node)
+        offered = self.rules.libraries[base]
+        if name is None or name in offered:
+            return
+        path = f"{base}.{name}"
+        if path in self.rules.refused:
+            self.report.add("forbidden_field", node, f"'{path}' is not available", self.rules.refused[path])
+        elif path in self.rules.gone:
+            if not self.fallback(node):
+                self.report.add("unknown_field", node, f"'{path}' is not in Lua 5.5", self.rules.gone[path])
+        elif not self.fallback(node):
+            message = f"the library '{base}' has no '{short(name)}'"
+            self.report.add("unknown_field", node, message, self.field_hint(name, base))
+
+    def field_hint(self, name: str, base: str) -> Callable[[], str]:
+        def hint() -> str:
+            found = near_miss(name, self.rules.libraries[base]) if len(name) < 60 else None
+            if found is not None:
+                return f"did you mean '{base}.{found}'?"
+            if base == "string" and name in self.rules.string_methods:
+                return self.rules.string_methods[name]
+            return f"it has: {', '.join(sorted(self.rules.libraries[base]))}"
+
+        return hint
+
+    def call(self, node: Node) -> None:
+        callee = node.children[0]
+        if callee.kind == "method_index_expression":
+            self.method_call(callee)
+            return
+        path = self.scopes.path(callee)
+        given = node.children[1].children
+        if path in _CHANGERS and given and self.rules.is_library(self.scopes.path(given[0])):
+            self.library_write(node, given[0])
+
+    def method_call(self, callee: Node) -> None:
+        name = self.tree.field(callee)
+        strings = self.rules.libraries["string"]
+        if name is None or name in strings or self.scopes.path(callee.children[0]) is not None:
+            return
+        if self.types.is_string(callee.children[0]):
+            message = f"strings have no method '{short(name)}'"
+        elif not self.types.dynamic and name not in self.methods_defined:
+            message = f"nothing in this file defines a method '{short(name)}', and strings have none"
+        else:
+            return
+        self.report.add("unknown_method", callee.children[1], message, self.method_hint(name))
+
+    def method_hint(self, name: str) -> Callable[[], str]:
+        def hint() -> str:
+            if name in self.rules.string_methods:
+                return self.rules.string_methods[name]
+            there = [*self.rules.libraries["string"], *sorted(self.methods_defined)[:200]]
+            found = near_miss(name, there) if len(name) < 60 else None
+            return f"did you mean '{found}'?" if found else "write a local function, or define the method"
+
+        return hint
+
+
+__all__ = ["Compile", "LuaRules", "check_lua", "load_rules"]

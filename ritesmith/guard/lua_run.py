@@ -1,0 +1,198 @@
+"""What a capability's `run` must be: there, with two parameters, leaving its input alone, answering on every path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ritesmith.contract import near_miss
+from ritesmith.guard.lua_scope import Function, Scopes
+from ritesmith.guard.lua_tree import Node, Report, Tree, short
+from ritesmith.guard.lua_types import Types
+from ritesmith.models import Contract, Schema
+
+_CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
+_INDEXES = ("dot_index_expression", "bracket_index_expression")
+
+
+def check_run(tree: Tree, scopes: Scopes, types: Types, contract: Contract, ends: set[Node], report: Report) -> None:
+    """Add every finding about `run` to the report. `ends` is what `lua_scope.flow` found."""
+    check = _RunCheck(tree, scopes, types, contract, ends, report)
+    check.presence()
+    check.input_fields()
+    check.input_writes()
+    if types.run is not None:
+        check.parameters(types.run)
+        check.returns(types.run)
+
+
+class _RunCheck:
+    def __init__(
+        self, tree: Tree, scopes: Scopes, types: Types, contract: Contract, ends: set[Node], report: Report
+    ) -> None:
+        self.tree = tree
+        self.scopes = scopes
+        self.types = types
+        self.contract = contract
+        self.ends = ends
+        self.report = report
+
+    def presence(self) -> None:
+        if any(self.tree.text(node) == "run" for node, _ in self.scopes.globals_written):
+            return
+        for var in self.scopes.variables:
+            if var.name == "run" and var.owner.node is self.tree.root:
+                self.report.add(
+                    "run_missing", var.node, "'run' is a local; it must be a global function", "remove the word 'local'"
+                )
+                return
+        first = self.tree.root.children[0] if self.tree.root.children else None
+        self.report.add(
+            "run_missing",
+            first if first is not None else 0,
+            "the file defines no function 'run'",
+            "write function run(input, context) ... end",
+        )
+
+    def parameters(self, run: Function) -> None:
+        count = len(run.params)
+        if count > 2 and not run.vararg:
+            names = ", ".join(param.name for param in run.params)
+            self.report.add(
+                "run_parameters",
+                run.params[2].node,
+                f"'run' is called with input and context, and has {count} parameters ({short(names)})",
+                "write function run(input, context), and take the rest from input",
+            )
+        elif count == 0 and not run.vararg and self.contract.input.get("required"):
+            self.report.add(
+                "run_parameters",
+                run.node,
+                "'run' takes no parameter, and the contract's input has required properties",
+                "write function run(input, context)",
+                severity="warning",
+            )
+
+    # -------------------------------------------------- input
+
+    def input_fields(self) -> None:
+        """Fields that a closed input schema can't have: reading one is always nil."""
+        if self.types.input is None:
+            return
+        for node in self.tree.nodes:
+            if node.kind != "dot_index_expression":
+                continue
+            schema = self.types.input_part(node.children[0])
+            name = self.tree.field(node)
+            if schema is None or name is None or schema.get("additionalProperties") is not False:
+                continue
+            properties = schema.get("properties", {})
+            if schema.get("type") != "object" or "patternProperties" in schema or name in properties:
+                continue
+            near = near_miss(name, sorted(properties)) if len(name) < 60 else None
+            self.report.add(
+                "unknown_input_field",
+                node,
+                f"the contract's input has no '{short(name)}' here",
+                f"did you mean '{near}'?" if near else f"it has: {', '.join(sorted(properties)) or 'nothing'}",
+                severity="warning",
+            )
+
+    def input_writes(self) -> None:
+        for param in (self.types.input, self.types.context):
+            for node in param.writes if param is not None else ():
+                self.report.add(
+                    "input_write",
+                    node,
+                    f"the parameter '{self.tree.text(node)}' is overwritten",
+                    "use a local of another name",
+                    severity="warning",
+                )
+        for node in self.tree.nodes:
+            if node.kind == "assignment_statement":
+                for target in node.children[0].children:
+                    self.written(target, target)
+            elif node.kind == "function_declaration":
+                self.written(node.children[0], node)
+            elif node.kind == "function_call" and self.scopes.path(node.children[0]) in _CHANGERS:
+                given = node.children[1].children
+                if given:
+                    self.changed(given[0], node)
+
+    def written(self, target: Node, at: Node) -> None:
+        if target.kind in (*_INDEXES, "method_index_expression"):
+            self.changed(target.children[0], at)
+
+    def changed(self, table: Node, at: Node) -> None:
+        param = self.types.from_input(table)
+        if param is not None:
+            self.report.add(
+                "input_write",
+                at,
+                f"this changes '{param.name}', which belongs to the caller",
+                "make a new table and return it",
+            )
+
+    # -------------------------------------------------- returns
+
+    def returns(self, run: Function) -> None:
+        if allows_null(self.contract.output):
+            return
+        for node in run.returns:
+            if not node.children:
+                self.report.add(
+                    "missing_return",
+                    node,
+                    "'run' returns nothing here, and the contract's output can't be null",
+                    "return the output, or fail(code, message)",
+                )
+        body = run.block
+        if body is not None and body in self.ends:
+            return
+        at = run.node.end - len("end")
+        if any(node.children for node in run.returns):
+            self.report.add(
+                "missing_return",
+                at,
+                "'run' can come to its end without a return, and the contract's output can't be null",
+                "end every path with return, or with fail(code, message)",
+                severity="warning" if self.exhaustive(body) else "error",
+            )
+        else:
+            message = "'run' returns nothing, and the contract's output can't be null"
+            self.report.add("missing_return", at, message, "return the output")
+
+    def exhaustive(self, body: Node | None) -> bool:
+        """Whether the open path is an if with elseif and no else, all of whose branches end: maybe it is complete."""
+        last = body.children[-1] if body is not None and body.children else None
+        if last is None or last.kind != "if_statement":
+            return False
+        branches = [child for child in last.children[1:] if child.kind in ("block", "elseif_statement")]
+        return any(each.kind == "elseif_statement" for each in branches) and all(each in self.ends for each in branches)
+
+
+def allows_null(schema: Schema) -> bool:
+    """Whether null may meet a schema; True where that is not plain to see."""
+    work: list[Any] = [schema]
+    for _ in range(100):
+        if not work:
+            return False
+        part = work.pop()
+        if not isinstance(part, dict):
+            if part is not False:
+                return True
+            continue
+        kind = part.get("type")
+        if isinstance(kind, str) and kind != "null":
+            continue
+        if isinstance(kind, list) and "null" not in kind:
+            continue
+        if "const" in part and part["const"] is not None:
+            continue
+        if "enum" in part and None not in part["enum"]:
+            continue
+        choice = part.get("anyOf") or part.get("oneOf")
+        if kind is None and choice and "enum" not in part and "const" not in part:
+            work.extend(choice)
+            continue
+        return True
+    return True

@@ -1,0 +1,191 @@
+"""The little that can be known about values without running: what is surely a string, what comes from the input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from ritesmith.guard.lua_scope import Function, Scopes, Var
+from ritesmith.guard.lua_tree import Node, Tree
+from ritesmith.models import Schema
+
+_STEPS = 12
+_RUN_WRITES = 10  # a file writes `run` once; a hostile one may do so ten thousand times
+_ITEM = object()
+_INDEXES = ("dot_index_expression", "bracket_index_expression")
+_MAKES_STRINGS = frozenset(
+    {
+        "tostring", "type", "json.encode", "math.type", "string.char", "string.format", "string.gsub", "string.lower",
+        "string.rep", "string.reverse", "string.sub", "string.upper", "table.concat", "utf8.char",
+    }
+)  # fmt: skip
+_STRING_TO_STRING = frozenset({"format", "gsub", "lower", "rep", "reverse", "sub", "upper"})
+_BRANCHING = ("$ref", "$dynamicRef", "anyOf", "oneOf", "allOf", "if", "not", "dependentSchemas")
+
+
+class Types:
+    """Answers about expressions; every answer takes a bounded number of steps."""
+
+    def __init__(self, tree: Tree, scopes: Scopes, string_names: Collection[str], input_schema: Schema) -> None:
+        self.tree = tree
+        self.scopes = scopes
+        self.string_names = string_names
+        self.input_schema = input_schema
+        self.run = self._run_function()
+        params = self.run.params if self.run is not None else []
+        self.input: Var | None = params[0] if params else None
+        self.context: Var | None = params[1] if len(params) > 1 else None
+        self.dynamic = False
+
+    def _run_function(self) -> Function | None:
+        """The function that the global `run` holds, where that is plain to see."""
+        for node, _ in self.scopes.globals_written[: -_RUN_WRITES - 1 : -1]:
+            if self.tree.text(node) != "run" or node.parent is None:
+                continue
+            if node.parent.kind == "function_declaration":
+                return self.scopes.functions.get(node.parent)
+            index = node.parent.children.index(node)
+            values = node.parent.parent.children[1].children if node.parent.parent is not None else []
+            if index < len(values):
+                return self.scopes.functions.get(values[index]) or self.scopes.function_of(values[index])
+        return None
+
+    # -------------------------------------------------- strings
+
+    def is_string(self, node: Node) -> bool:
+        """Whether an expression is surely a string."""
+        for _ in range(_STEPS):
+            kind = node.kind
+            if kind == "string":
+                return True
+            if kind == "parenthesized_expression" and node.children:
+                node = node.children[0]
+            elif kind == "binary_expression":
+                return self.tree.operator(node) == ".." and any(child.kind == "string" for child in node.children)
+            elif kind == "identifier" and node.var is not None and node.var.constant and node.var.value is not None:
+                node = node.var.value
+            elif kind == "function_call":
+                callee = node.children[0]
+                if callee.kind != "method_index_expression":
+                    return self.scopes.path(callee) in _MAKES_STRINGS
+                if self.tree.field(callee) not in _STRING_TO_STRING:
+                    return False
+                node = callee.children[0]
+            else:
+                schema = self.input_part(node)
+                return schema is not None and schema.get("type") == "string"
+        return False
+
+    # -------------------------------------------------- the input
+
+    def from_input(self, node: Node) -> Var | None:
+        """The parameter of `run` that a value is a part of, through constant locals and loops over pairs; or None."""
+        for _ in range(_STEPS):
+            node = self.scopes.root(node)
+            var = node.var if node.kind == "identifier" else None
+            if var is None or not var.constant:
+                return None
+            if var is self.input or var is self.context:
+                return var
+            step = var.value or self.iterated(var)
+            if step is None:
+                return None
+            node = step
+        return None
+
+    def iterated(self, var: Var) -> Node | None:
+        """The table that a for loop's second variable is taken from: `t` in `for _, v in ipairs(t)`."""
+        values = var.element_of
+        if values is None or len(values.children) != 1 or values.children[0].kind != "function_call":
+            return None
+        call = values.children[0]
+        given = call.children[1].children
+        if self.scopes.path(call.children[0]) in ("pairs", "ipairs") and len(given) == 1:
+            return given[0]
+        return None
+
+    def input_part(self, node: Node) -> Schema | None:
+        """The schema of `input.a.b` or `input.list[i].name`; None where the contract doesn't say it plainly."""
+        steps: list[Any] = []
+        for _ in range(_STEPS):
+            if node.kind == "parenthesized_expression" and node.children:
+                node = node.children[0]
+            elif node.kind in _INDEXES and len(node.children) == 2:
+                name = self.tree.field(node)
+                steps.append(_ITEM if name is None else name)
+                node = node.children[0]
+            elif node.kind == "identifier" and node.var is not None and node.var.constant:
+                if node.var is self.input:
+                    return self._walk(list(reversed(steps)))
+                element = self.iterated(node.var)
+                if node.var.value is not None:
+                    node = node.var.value
+                elif element is not None:
+                    steps.append(_ITEM)
+                    node = element
+                else:
+                    return None
+            else:
+                return None
+        return None
+
+    def _walk(self, steps: list[Any]) -> Schema | None:
+        schema: Any = self.input_schema
+        for step in steps:
+            if not isinstance(schema, dict) or any(word in schema for word in _BRANCHING):
+                return None
+            kind = schema.get("type")
+            if step is _ITEM:
+                schema = schema.get("items") if kind == "array" and "prefixItems" not in schema else None
+            else:
+                schema = schema.get("properties", {}).get(step) if kind == "object" else None
+        if not isinstance(schema, dict) or any(word in schema for word in _BRANCHING):
+            return None
+        return schema
+
+    # -------------------------------------------------- methods
+
+    def methods_defined(self, targets: Collection[Node]) -> set[str]:
+        """Every name that a table of this file could have as a field; sets `dynamic` where names are made up at run."""
+        names: set[str] = set()
+        for node in self.tree.nodes:
+            kind = node.kind
+            if kind == "string":
+                if node.end - node.start < 100:
+                    names.add(self.tree.string(node))
+            elif kind == "field":
+                key = self.tree.key(node)
+                if key is not None:
+                    names.add(key)
+                    self._look_up(key, node.children[-1])
+                elif len(node.children) == 2:
+                    self._computed(node.children[0], node.children[1])
+            elif kind in ("dot_index_expression", "method_index_expression") and node in targets:
+                name = self.tree.field(node)
+                if name is not None:
+                    names.add(name)
+            elif kind == "assignment_statement":
+                for target, value in zip(node.children[0].children, node.children[1].children, strict=False):
+                    if target.kind in _INDEXES and len(target.children) == 2:
+                        name = self.tree.field(target)
+                        if name is None:
+                            self._computed(target.children[1], value)
+                        else:
+                            self._look_up(name, value)
+            elif kind == "function_declaration" and node.children[0].kind == "dot_index_expression":
+                self._look_up(self.tree.field(node.children[0]) or "", node)
+        return names
+
+    def _look_up(self, name: str, value: Node) -> None:
+        if name != "__index":
+            return
+        if value.kind == "identifier":  # nearly always a class; a function only where we know it to be one
+            self.dynamic = self.dynamic or value.var is None or self.scopes.function_of(value) is not None
+        elif value.kind not in ("table_constructor", "dot_index_expression"):
+            self.dynamic = True
+
+    def _computed(self, key: Node, value: Node) -> None:
+        made_up = key.kind == "binary_expression" and self.tree.operator(key) == ".."
+        is_function = value.kind == "function_definition" or self.scopes.function_of(value) is not None
+        if is_function or (made_up and value.kind == "function_call"):
+            self.dynamic = True

@@ -1,0 +1,41 @@
+-- Methods that strings don't have, where the receiver is surely a string.
+local name = ("  x "):trim() --! unknown_method "%s*(.-)%s*"
+local parts = (name .. ","):split(",") --! unknown_method "gmatch"
+local s = tostring(1)
+return parts, s:upper():startswith("x"), s:lenght() --! unknown_method --! unknown_method "did you mean 'len'?"
+----
+--: {"input": {"type": "object", "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}, "box": {"type": "object"}}}}
+-- The contract says that it is a string.
+local Box = {}
+function Box:open() return self end
+function run(input, context)
+  local name = input.name
+  local out = {name:open()} --! unknown_method "strings have no method"
+  for _, tag in ipairs(input.tags) do
+    out[#out + 1] = tag:open() --! unknown_method
+  end
+  return {out, input.box:open(), Box:open()}
+end
+----
+-- Nothing in the file can have given the method to anything.
+local function f(x) return x:replace("a", "b") end --! unknown_method "gsub"
+return f("x")
+----
+-- Methods of the file's own classes, however they are made.
+local A, B = {}, {}
+A.__index = A
+function A:first() return 1 end
+A.second = function(self) return self end
+A["third"] = function() return 3 end
+setmetatable(B, {__index = A})
+local function f(x, y) return x:first(), x:second(), y:third(), x:upper(), y:sub(1, 2), B:first() end
+return f
+----
+-- Fields made up at run: nothing can be said.
+local proxy = setmetatable({}, {__index = function(_, name) return function() return name end end})
+return proxy:anything()
+----
+local class = {}
+for _, name in ipairs({"a", "b"}) do class["get_" .. name] = function(self) return self[name] end end
+local function f(x) return x:get_a() end
+return f
