@@ -206,7 +206,8 @@ def _edges(node: AnyNode, at: str) -> list[_Edge]:
 _PAUSES = (SleepNode, WaitNode, ApprovalNode)
 _NEAR_MISSES_MAX = 20
 """Near misses and ways round that are looked for in one check; each takes time in the size of the workflow."""
-_EXECUTION_CODES = frozenset(get_args(OutcomeStatus)) - {"ok", "fail"} | {expr.ExpressionError.code}
+_EXECUTION_CODES = (frozenset(get_args(OutcomeStatus)) - {"ok", "fail"}) | {"bad_input", "bad_expression"}
+"""Codes with which any step may fail, whatever its capability does."""
 
 
 _OPENING = frozenset({"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
@@ -435,7 +436,7 @@ class _Check:
             return True
         name = self.nodes[producer].id
         if not graph.leads(success, graph.node(reader)):
-            code, message = "never_assigned", f"{name!r} never runs before this"
+            code, message = "never_assigned", f"no way leads here on which {name!r} has given its output"
             if variable.optional:
                 self._add(code, variable.where, f"{message}, so the default always holds", warning=True)
                 return True
@@ -495,11 +496,13 @@ class _Check:
             schema = self._type(node.output, f"{at}.output", index)
             if self.workflow.output is not None and node.status == "succeeded":
                 self._fits(schema, self.workflow.output, f"{at}.output", "the workflow's output")
-        if not isinstance(node, SwitchNode | EndNode) and node.next is None and self._output_problems(None):
-            message = "the run ends here without an output, and the workflow's output schema wants one"
-            self._add("output_missing", f"{at}.next", message, "go on to an end node with an output")
+        if isinstance(node, TaskNode | WaitNode | ApprovalNode) and node.next is None:
+            # A run that ends without an end node has the last output for its own.
+            last = self._output_schema(node)
+            if self.workflow.output is not None and last is not None:
+                self._fits(last, self.workflow.output, f"{at}.next", "the workflow's output")
 
-    def _output_problems(self, output: JSON, at: str = "$") -> list[tuple[str, str]]:
+    def _output_problems(self, output: JSON, at: str) -> list[tuple[str, str]]:
         """What the workflow's output schema, if there is a sound one, has against an output."""
         schema = self.workflow.output
         return problems(schema, output, root=at) if schema is not None and self._sound(schema) else []
@@ -577,7 +580,7 @@ class _Check:
             self._fits(schema, wanted, f"{at}.seconds", "seconds to sleep")
         if node.until is not None:
             schema = self._type(node.until, f"{at}.until", index)
-            self._fits(schema, {"type": ["string", "number"]}, f"{at}.until", "time to sleep until")
+            self._fits(schema, {"type": "string"}, f"{at}.until", "time to sleep until")
             if isinstance(node.until, str) and not _is_time(node.until):
                 hint = "write it as 2026-11-21T10:00:00Z"
                 self._add("bad_sleep", f"{at}.until", f"{node.until!r} is not a date and time", hint)
