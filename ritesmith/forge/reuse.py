@@ -190,7 +190,11 @@ def _key(value: JSON) -> str:
 
 # ---------------------------------------------------------------- vetoes
 
-NEGATIONS = frozenset({"not", "no", "never", "without", "non", "except", "cannot", "neither", "nor", "unless", "none"})
+NEGATIONS = frozenset(
+    {"not", "no", "never", "without", "non", "except", "cannot", "neither", "nor", "unless", "none"}
+    | {"undo", "reverse", "revert", "rollback"}
+)
+"""Words that turn the rest around; an intent with one of them is compared only with a phrase that has one too."""
 
 OPPOSITES: tuple[tuple[str, ...], ...] = (
     # Each row is a family; its members, each a set of words that mean the same here, exclude one another.
@@ -223,7 +227,7 @@ OPPOSITES: tuple[tuple[str, ...], ...] = (
     ("import upload", "export download"),
     ("send", "receive"),
     ("push", "pull pop"),
-    ("join merge concatenate", "split separate"),
+    ("join merge concatenate", "split"),
     ("start begin starts prefix head leading", "stop end suffix tail trailing finish"),
     ("approve accept allow permit grant", "reject refuse deny revoke decline"),
     ("show reveal", "hide"),
@@ -234,7 +238,7 @@ OPPOSITES: tuple[tuple[str, ...], ...] = (
     ("upper uppercase capital", "lower lowercase"),
     ("left", "right"),
     ("first earliest", "last final"),
-    ("row horizontal", "column vertical"),
+    ("horizontal", "vertical"),
     ("union", "intersection", "difference"),
     ("all every", "any some", "none"),
     ("floor", "ceil ceiling", "round"),
@@ -256,6 +260,7 @@ CONNECTORS = frozenset(
     {"to", "into", "from", "by", "with", "minus", "over", "per", "in", "as", "on", "than", "before", "after", "of"}
     | {"for", "between", "->", "=>", "→"}
 )
+WAYS = frozenset({"to", "into", "as", "from", "->", "=>", "→"})
 UNITS: dict[str, tuple[str, ...]] = {
     "length": (
         "mm millimeter millimetre",
@@ -316,7 +321,7 @@ def vetoes(intent: str, candidate_phrases: Sequence[str], *, parameters: Collect
     if normalise(intent) in {normalise(phrase) for phrase in candidate_phrases}:
         return []
     asked = tokens(intent)
-    nearness = [_shared(intent, phrase) for phrase in candidate_phrases]
+    nearness = [shared(intent, phrase) for phrase in candidate_phrases]
     signs: list[list[str]] = []
     for phrase, near in zip(candidate_phrases, nearness, strict=True):
         if near < max(nearness):
@@ -329,7 +334,7 @@ def vetoes(intent: str, candidate_phrases: Sequence[str], *, parameters: Collect
     return min(signs, key=len, default=[])
 
 
-def _shared(one: str, other: str) -> float:
+def shared(one: str, other: str) -> float:
     """The share of content words that two texts have in common."""
     left, right = set(content(one)), set(content(other))
     return len(left & right) / len(left | right) if left | right else 0.0
@@ -368,8 +373,11 @@ def _negation(asked: list[str], stored: list[str]) -> list[str]:
 
 
 def _direction(asked: list[str], stored: list[str]) -> list[str]:
-    for left, right in _pairs(asked):
-        for stored_left, stored_right in _pairs(stored):
+    for word, left, right in _pairs(asked):
+        for stored_word, stored_left, stored_right in _pairs(stored):
+            # "emails from a text" are the "emails in a text": only between ways does "from" name the other end.
+            if "from" in (word, stored_word) and not {word, stored_word} <= WAYS:
+                continue
             # What stands on the same side of both, such as the verb, says nothing about who is who.
             same = (left & stored_left) | (right & stored_right) | (left & right)
             one, other = sorted((left & stored_right) - same), sorted((right & stored_left) - same)
@@ -378,8 +386,8 @@ def _direction(asked: list[str], stored: list[str]) -> list[str]:
     return []
 
 
-def _pairs(words: list[str]) -> list[tuple[set[str], set[str]]]:
-    """What stands on each side of a connecting word, two content words at most; "y from x" is turned to x, y."""
+def _pairs(words: list[str]) -> list[tuple[str, set[str], set[str]]]:
+    """Each connecting word with the content words beside it, two a side at most; "y from x" is turned to x, y."""
     # "a" beside a connecting word, or at the end, is a variable, not an article.
     edges = [*words[1:], "to"]
     named = [
@@ -393,7 +401,7 @@ def _pairs(words: list[str]) -> list[tuple[set[str], set[str]]]:
         left = _near(reversed(named[:place]))
         right = _near(iter(named[place + 1 :]))
         if left and right:
-            pairs.append((right, left) if word == "from" else (left, right))
+            pairs.append((word, right, left) if word == "from" else (word, left, right))
     return pairs
 
 

@@ -1,0 +1,793 @@
+"""Composes a workflow from published capabilities without a model: words find the parts, schemas wire them.
+
+It never invents. A clause that no capability answers, or that says more than the capability does (a condition, a
+number with no place, "without"), is a gap, and with a gap there is no draft. What comes out is a draft like any other:
+guard, trial and the caller's examples decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from ritesmith.expr import fits
+from ritesmith.forge.reuse import NEGATIONS, OPPOSITES, UNITS, shared, vetoes
+from ritesmith.forge.words import STOP, content, is_generic, root, stem, tokens
+from ritesmith.models import JSON, Contract, Effect, Schema, Value
+
+DRAFTS_MAX = 5
+OPTIONS_MAX = 3
+"""Capabilities tried for one clause."""
+COMBINATIONS_MAX = 24
+ORDERINGS_UP_TO = 6
+"""Up to so many capabilities every ordering is tried; above, only the order of the clauses."""
+
+
+class Explained(Value):
+    """What became of one clause."""
+
+    clause: str
+    capability: str | None
+    why: str
+
+
+class Composition(Value):
+    """Workflows that may answer an intent, best first, or the clauses that nothing answers."""
+
+    drafts: tuple[dict[str, Any], ...] = ()
+    gaps: tuple[str, ...] = ()
+    """The clauses without a capability, in the caller's words. With a gap there are no drafts."""
+    explanation: tuple[Explained, ...] = ()
+    """In the order of the clauses; it tells about the first draft."""
+
+
+# ---------------------------------------------------------------- clauses
+
+VERBS = frozenset(files("ritesmith.forge").joinpath("verbs.txt").read_text(encoding="utf-8").split())
+"""Words that begin a clause."""
+NOUN_TOO = frozenset(
+    {
+        "average",
+        "count",
+        "email",
+        "list",
+        "mail",
+        "order",
+        "rank",
+        "record",
+        "report",
+        "request",
+        "sum",
+        "total",
+        "test",
+    }
+    | {
+        "log",
+        "label",
+        "score",
+        "sign",
+        "start",
+        "map",
+        "hash",
+        "flag",
+        "tag",
+        "limit",
+        "format",
+        "post",
+        "order",
+        "set",
+    }
+)
+"""Verbs that are nouns as often: taken as verbs only before what a verb takes."""
+BEFORE_PLURAL = frozenset({"average", "count", "format", "list", "map", "rank", "score", "sum", "total"})
+DETERMINERS = frozenset({"the", "a", "an", "all", "them", "it", "each", "every", "this", "these", "those", "by", "up"})
+LEADS = frozenset(
+    {"and", "then", "also", "finally", "next", "please", "first", "afterwards", "lastly", "to", "i", "want"}
+)
+CONTROL = (
+    r"if|unless|otherwise|else|when|whenever|until|while|wait|"
+    r"for each|for every|(?:with|after|upon|needs?|asks? for|requires?) (?:an? |the |my )?(?:\w+ )?approval|"
+    r"every (?:day|hour|week|month|minute|morning|night)|daily|hourly|weekly|monthly|in parallel|repeat|retry"
+)
+_QUOTED = r'"[^"]*"|“[^”]*”|\'[^\'\s][^\']*\'(?!\w)'
+
+
+def clauses(intent: str) -> list[str]:
+    """The intent cut into what is to be done, one thing a clause, in the caller's words and order.
+
+    Cut at commas, semicolons, full stops, line ends, arrows, "then", and at "and" before a verb; a piece that does not
+    begin with a verb belongs to the one before it. A condition, a wait, a repetition or an approval is a clause of its
+    own, so that it can't be overlooked. Text in quotes is never cut.
+    """
+    kept: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        kept.append(match[0])
+        return f"\x00{len(kept) - 1}\x00"
+
+    text = re.sub(_QUOTED, keep, intent)
+    text = re.sub(r"(?m)^\s*(?:\d+[.)]|[-*•])\s+", "\n", text)
+    text = re.sub(r"(?i)\b(check|verify|see|test|know|tell|determine|decide)\s+if\b", r"\1 whether", text)
+    text = re.sub(rf"(?i)(?<!\w)(?:{CONTROL})\b", lambda match: "\n\x01" + match[0], text)
+    pieces = re.split(r"(?i)[,;]+|\.(?=\s|$)|->|→|\bthen\b|\b(?=and\s)|\s&\s|(?=\n)", text)
+    found: list[tuple[str, str]] = []
+    for piece in pieces:
+        words = [word for word in piece.replace("\x01", " ").split() if re.search(r"[\w\x00]", word)]
+        joint = " and " if re.match(r"(?i)\s*and\s", piece) else ", "
+        while words and words[0].casefold() in LEADS and len(words) > 1:
+            del words[0]
+        if not words or (len(words) == 1 and words[0].casefold() in LEADS):
+            continue
+        shown = ("\x01" if "\x01" in piece else "") + " ".join(words)
+        begins = piece.startswith("\n") or _is_verb(words)
+        before = found[-1][1] if found else ""
+        if found and not begins and (before.startswith("\x01") or _is_verb(before.split())):
+            found[-1] = (found[-1][0], before + joint + shown)
+        else:
+            found.append((joint, shown))
+    marked = any(shown.startswith("\x01") for _, shown in found[:2])
+    if len(found) > 1 and not marked and not _is_verb(found[0][1].split()):
+        # What stands before the first verb belongs to it.
+        found[:2] = [("", found[0][1] + found[1][0] + found[1][1])]
+    restored = (re.sub(r"\x00(\d+)\x00", lambda match: kept[int(match[1])], clause) for _, clause in found)
+    cleaned = (clause.replace("\x01", "").strip(" .!?:") for clause in restored)
+    return [clause for clause in cleaned if clause]
+
+
+def _is_verb(words: Sequence[str]) -> bool:
+    first = words[0].casefold().strip("!?:")
+    if first not in VERBS:
+        return False
+    after = words[1].casefold() if len(words) > 1 else ""
+    if first not in NOUN_TOO:
+        return after != "of"
+    return after in DETERMINERS or after.startswith("\x00") or (first in BEFORE_PLURAL and after.endswith("s"))
+
+
+def _is_control(clause: str) -> bool:
+    return re.match(rf"(?i)(?:{CONTROL})\b", clause) is not None
+
+
+# ---------------------------------------------------------------- what a clause says besides its action
+
+
+class _Said(NamedTuple):
+    """Literal things in a clause, which may be arguments."""
+
+    by: list[str]
+    of: list[str]
+    column: list[str]
+    numbers: list[tuple[str, list[str]]]
+    """A number as written, and the roots of the words beside it."""
+    quoted: list[tuple[str, list[str]]]
+
+
+def _said(clause: str) -> _Said:
+    words = re.findall(rf"{_QUOTED}|-?\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d]\w*(?:'\w+)?|[^\w\s]", clause)
+    said = _Said([], [], [], [], [])
+    roles = {"by": said.by, "per": said.by, "each": said.by, "every": said.by, "of": said.of}
+    roles |= {"column": said.column, "field": said.column, "where": said.column, "whose": said.column}
+    for place, word in enumerate(words):
+        lower = word.casefold()
+        beside = [
+            root(each.casefold())
+            for each in (*words[max(0, place - 1) : place], *words[place + 1 : place + 2])
+            if each[0].isalpha() and each.casefold() not in STOP
+        ]
+        if word[0] in "\"'“":
+            said.quoted.append((word[1:-1], beside))
+        elif re.fullmatch(r"-?\d.*", word):
+            said.numbers.append((re.sub(r"[a-z]+$", "", word), beside))
+        elif lower in roles:
+            rest = [each for each in words[place + 1 :] if each.casefold() not in ("the", "a", "an", "column", "field")]
+            if rest and _stands_alone(rest):
+                roles[lower].append(rest[0][1:-1] if rest[0][0] in "\"'“" else rest[0])
+    return said
+
+
+def _stands_alone(words: list[str]) -> bool:
+    """Whether the first word is a name by itself: quoted, or a word that no other content word follows."""
+    if words[0][0] in "\"'“":
+        return True
+    if not words[0][0].isalpha() or words[0].casefold() in STOP:
+        return False
+    after = words[1].casefold() if len(words) > 1 else ""
+    return not after or not after[0].isalpha() or after in STOP or after in _TELLING_WORDS
+
+
+AGGREGATES = frozenset(root(word) for word in ("average", "sum", "median", "maximum", "minimum", "highest", "lowest"))
+"""Actions whose field stands after "of"; "by" and "per" then name the groups."""
+ENUM_PHRASES = {
+    "greater_than": ("greater than", "more than", "above", "over", "exceeding", "higher than", "larger than"),
+    "less_than": ("less than", "fewer than", "below", "under", "lower than", "smaller than"),
+    "at_least": ("at least", "or more"),
+    "at_most": ("at most", "or less", "up to"),
+    "equals": ("equals", "equal to"),
+}
+
+
+class _Bound(NamedTuple):
+    values: dict[str, JSON]
+    """Input property -> literal that the clause names."""
+    words: set[str]
+    """Roots of the words that are used up by it."""
+    lost: list[str]
+    """Literals of the clause that found no place."""
+
+
+def _bind(clause: str, contract: Contract) -> _Bound:
+    """The literals of a clause put where the contract has exactly one place for them."""
+    said, values, used = _said(clause), dict[str, JSON](), set[str]()
+    properties: dict[str, Schema] = contract.input.get("properties", {})
+    required = [name for name in contract.input.get("required", []) if name in properties]
+    plain = f" {' '.join(tokens(clause))} "
+    own = {*content(contract.name.replace(".", " ")), *content(contract.intent)}
+
+    fields = [name for name, schema in properties.items() if _is_field(name, schema)]
+    aggregates = not AGGREGATES.isdisjoint(_meaning(clause)[:1])
+    taken: set[str] = set()
+    for name in fields:
+        prefix = name.rpartition("_")[0]
+        if prefix in ("group", "count", "unique", "key"):
+            roles = [said.by, said.column]
+        elif prefix in ("value", "sum", "average") or (not prefix and aggregates):
+            roles = [said.of, said.column]
+        else:
+            roles = [said.by, said.column, said.of]
+        for role in roles:
+            free = [word for word in role if word not in taken and root(word.casefold()) not in own]
+            if len(free) == 1:
+                values[name] = free[0]
+                taken.add(free[0])
+                break
+    used |= {word for text in taken for word in (root(text.casefold()), *content(text))}
+
+    for name, schema in properties.items():
+        if isinstance(schema.get("enum"), list) and name not in required:
+            for choice in schema["enum"]:
+                if isinstance(choice, str) and re.search(r"\w", choice):
+                    phrases = ENUM_PHRASES.get(choice, (choice.replace("_", " ").casefold(),))
+                    hit = next((phrase for phrase in phrases if f" {phrase} " in plain), None)
+                    if hit and root(hit) not in own:
+                        values.setdefault(name, choice)
+                        used |= {root(word) for word in hit.split()}
+        elif schema.get("type") == "boolean" and name not in required:
+            name_words = name.casefold().replace("_", " ")
+            if f" {name_words} " in plain:
+                values[name] = True
+                used |= {root(word) for word in name_words.split()}
+
+    lost: list[str] = []
+    for text, beside in said.numbers:
+        number = float(text) if "." in text else int(text)
+        spot = _spot(number, beside, set(), properties, required, values)
+        if spot is None:
+            lost.append(text)
+        else:
+            values[spot] = number
+    for text, beside in said.quoted:
+        if text in taken or any(value == text for value in values.values()):
+            continue
+        spot = _spot(text, beside, set(content(clause)), properties, required, values)
+        if spot is None:
+            lost.append(f'"{text}"')
+        else:
+            values[spot] = text
+        used |= set(content(text))
+    return _Bound(values, used, lost)
+
+
+def _spot(
+    value: JSON,
+    beside: list[str],
+    spoken_of: set[str],
+    properties: dict[str, Schema],
+    required: list[str],
+    taken: dict[str, JSON],
+) -> str | None:
+    """The property that a literal is for: the one whose name stands beside it, else the only required one it fits.
+
+    A property that the clause speaks of elsewhere (`spoken_of`: "the text" in "split the text at ';'") is what the
+    action works on, and not what the literal says.
+    """
+    free = [name for name, schema in properties.items() if name not in taken and _admits(schema, value)]
+    named = [name for name in free if {root(word) for word in name.split("_")} & set(beside)]
+    if len(named) == 1:
+        return named[0]
+    needed = [name for name in free if name in required and not _is_field(name, properties[name])]
+    if len(needed) > 1:
+        needed = [name for name in needed if root(name) not in spoken_of] or needed
+    if isinstance(value, int) and len(needed) > 1:
+        needed = [name for name in needed if properties[name].get("type") == "integer"] or needed
+    return needed[0] if len(needed) == 1 else None
+
+
+def _admits(schema: Schema, value: JSON) -> bool:
+    kind = "string" if isinstance(value, str) else "integer" if isinstance(value, int) else "number"
+    if "type" not in schema and "enum" not in schema:
+        return False
+    return not any(finding.severity == "error" for finding in fits({"type": kind, "const": value}, schema, "$"))
+
+
+def _is_field(name: str, schema: Schema) -> bool:
+    last = name.rpartition("_")[2]
+    return last in ("field", "column", "key", "property") and schema.get("type") == "string" and "enum" not in schema
+
+
+# ---------------------------------------------------------------- a capability for a clause
+
+
+FILLERS = frozenset(
+    root(word)
+    for word in ("new", "whole", "entire", "current", "simple", "quick", "nice", "final", "same", "following", "only")
+) | frozenset(root(word) for word in ("back", "together", "now", "me", "correctly", "properly", "please", "resulting"))
+"""Words that a clause may hold though the capability does not know them."""
+
+
+class _Option(NamedTuple):
+    clause: str
+    contract: Contract
+    bound: _Bound
+    near: float
+    """The share of words in common with the nearest of its phrases."""
+
+
+def _options(
+    clause: str, by_name: dict[str, Contract], ranked: Sequence[tuple[str, float]], named: set[str] | None
+) -> tuple[list[_Option], str]:
+    """The capabilities that may answer a clause, best first, and why there is none.
+
+    `named` are the roots of literals that other clauses name; None leaves out the test that every word is known.
+    """
+    words = _meaning(clause)
+    spelled = {root(word): word for word in tokens(clause)}
+    if _is_control(clause):
+        return (
+            [],
+            "a condition, a wait, a repetition or an approval can't be composed; it needs a workflow written for it",
+        )
+    if not words:
+        return [], "it says nothing that a capability could be found by"
+    found: list[_Option] = []
+    refused: list[str] = []
+    for name, _ in ranked:
+        contract = by_name.get(name)
+        if contract is None or any(option.contract is contract for option in found):
+            continue
+        phrases = (contract.intent, *contract.aliases)
+        action = contract.name.rpartition(".")[2].replace("_", " ")
+        if words[0] not in {each for phrase in (action, *phrases) for each in _meaning(phrase)[:1]}:
+            continue
+        vocabulary = {each for phrase in (contract.name.replace(".", " "), *phrases) for each in content(phrase)}
+        signs = [sign for sign in vetoes(clause, phrases) if not sign.startswith("number")]
+        if signs:
+            refused.append(f"{name}: {signs[0]}")
+            continue
+        bound = _bind(clause, contract)
+        if bound.lost:
+            refused.append(f"{name} has no one place for {', '.join(bound.lost)}")
+            continue
+        if named is None:
+            found.append(_Option(clause, contract, bound, 0.0))
+            continue
+        known = vocabulary | bound.words | _soft_words(contract) | named | FILLERS
+        unused = [word for word in words if word not in known]
+        if unused:
+            refused.append(f"{name} says nothing about {', '.join(repr(spelled.get(word, word)) for word in unused)}")
+            continue
+        found.append(_Option(clause, contract, bound, max(shared(clause, phrase) for phrase in phrases)))
+    # The sort is stable: where the words say the same, the search's order stands.
+    found.sort(key=lambda option: -round(option.near, 6))
+    return found[:OPTIONS_MAX], "; ".join(refused[:2]) or f"no capability is about {spelled.get(words[0], words[0])!r}"
+
+
+def _meaning(text: str) -> list[str]:
+    """The roots that say something; the first of them is taken for the action."""
+    words = content(text)
+    return [word for word in words if not is_generic(word)] or words
+
+
+def _soft_words(contract: Contract) -> set[str]:
+    """Words of the description and of the properties' names: they cover a clause's words, but find nothing alone."""
+    names = (name for schema in (contract.input, contract.output) for name in schema.get("properties", {}))
+    return {word for text in (contract.description, *names) for word in content(text)}
+
+
+_TELLING_WORDS = (
+    frozenset(word for family in OPPOSITES for member in family for word in member.split() if word not in STOP)
+    | NEGATIONS
+    | {"than", "is", "are", "equals"}
+)
+
+
+# ---------------------------------------------------------------- wiring
+
+SAME_NAME, SAME_WORDS, ONLY_TYPE = 3, 2, 1
+GENERIC_INPUTS = frozenset(
+    {
+        *(
+            "body",
+            "column",
+            "count",
+            "data",
+            "field",
+            "index",
+            "input",
+            "item",
+            "items",
+            "key",
+            "length",
+            "limit",
+            "list",
+        ),
+        *(
+            "message",
+            "name",
+            "number",
+            "numbers",
+            "object",
+            "output",
+            "pattern",
+            "prefix",
+            "separator",
+            "size",
+            "subject",
+        ),
+        *("suffix", "text", "title", "value", "values", "id", "format", "style", "delimiter", "kind", "type"),
+    }
+)
+"""Names that say too little: two nodes that need one of these need two different things."""
+
+
+class _Wire(NamedTuple):
+    producer: int
+    property: str
+    level: int
+
+
+class _Plan(NamedTuple):
+    cost: tuple[Any, ...]
+    options: tuple[_Option, ...]
+    order: tuple[int, ...]
+    wires: dict[tuple[int, str], _Wire]
+
+
+def compose(
+    intent: str,
+    catalog: Sequence[Contract],
+    rank: Callable[[str], Sequence[tuple[str, float]]],
+    *,
+    effect_of: Callable[[str], Effect],
+) -> Composition:
+    """Workflows made of `catalog` that may do what the intent says, at most five, best first; else the gaps.
+
+    `rank` gives the capabilities that the registry's search proposes for a clause: (name, score), best first.
+    `effect_of` gives a capability's effect; steps that write keep the order in which the intent names them.
+
+    A capability is taken for a clause when the clause's action is one of its actions, every word that says something is
+    a word of its contract or a literal, every number and quoted text has one place in it, and no veto speaks against
+    it. Data flows by schema: first the same property name, then the same words in the name, then
+    the only property of the type; formats and unit words must agree. Up to six capabilities every ordering is tried;
+    the one that leaves the fewest inputs open wins, then the one nearest to the order of the clauses. Required inputs
+    that nothing produces become inputs of the workflow. A literal is bound where the clause names it ("by city", "of
+    price", "2 decimals", quoted text) and there is exactly one place for it; the explanation says so each time.
+    """
+    by_name = {contract.name: contract for contract in catalog}
+    parts = clauses(intent)
+    ranks = [rank(clause) for clause in parts]
+    named = [
+        {word for option in _options(clause, by_name, ranked, None)[0] for word in option.bound.words}
+        for clause, ranked in zip(parts, ranks, strict=True)
+    ]
+    choices: list[list[_Option]] = []
+    explanation: list[Explained] = []
+    for place, clause in enumerate(parts):
+        elsewhere = {word for other, words in enumerate(named) if other != place for word in words}
+        options, reason = _options(clause, by_name, ranks[place], elsewhere)
+        choices.append(options)
+        explanation.append(
+            Explained(clause=clause, capability=options[0].contract.name, why=_why(options[0]))
+            if options
+            else Explained(clause=clause, capability=None, why=reason)
+        )
+    gaps = tuple(each.clause for each in explanation if each.capability is None)
+    if gaps or not parts:
+        return Composition(gaps=gaps, explanation=tuple(explanation))
+    plans = sorted(_plans(choices, effect_of), key=lambda plan: plan.cost)[:DRAFTS_MAX]
+    drafts = tuple(_workflow(intent, plan, by_name, effect_of) for plan in plans)
+    return Composition(drafts=drafts, explanation=tuple(_explain(parts, plans[0], drafts[0])))
+
+
+def _plans(choices: list[list[_Option]], effect_of: Callable[[str], Effect]) -> Iterator[_Plan]:
+    indexes = itertools.product(*(range(len(options)) for options in choices))
+    nearest = sorted(indexes, key=lambda combination: (sum(combination), combination))[:COMBINATIONS_MAX]
+    for combination in nearest:
+        options = tuple(choices[place][index] for place, index in enumerate(combination))
+        best = _best_order(options, effect_of)
+        yield best._replace(cost=(best.cost[0] + 3 * sum(combination), *best.cost[1:], combination))
+
+
+def _best_order(options: tuple[_Option, ...], effect_of: Callable[[str], Effect]) -> _Plan:
+    count = len(options)
+    matches = {
+        (consumer, name): [
+            wire
+            for producer in range(count)
+            if producer != consumer
+            for wire in _match(options[producer].contract, producer, options[consumer], name)
+            # The mere type of something is no reason to turn the order of the clauses round.
+            if wire.level > ONLY_TYPE or producer < consumer
+        ]
+        for consumer in range(count)
+        for name in _needed(options[consumer])
+    }
+    writes = [place for place in range(count) if effect_of(options[place].contract.name) == "write"]
+    least_open = sum(not wires for wires in matches.values())
+    best: _Plan | None = None
+    orders: Iterable[tuple[int, ...]] = (
+        itertools.permutations(range(count)) if count <= ORDERINGS_UP_TO else [tuple(range(count))]
+    )
+    for order in orders:
+        place_of = {node: place for place, node in enumerate(order)}
+        if any(place_of[one] > place_of[other] for one, other in itertools.pairwise(writes)):
+            continue
+        wires = {}
+        for (consumer, name), found in matches.items():
+            earlier = [wire for wire in found if place_of[wire.producer] < place_of[consumer]]
+            if earlier:
+                wires[consumer, name] = max(earlier, key=lambda wire: (wire.level, place_of[wire.producer]))
+        alone = sum(not any(consumer == node for consumer, _ in wires) for node in order[1:])
+        turned = sum(one > other for one, other in itertools.combinations(order, 2))
+        levels = sum(wire.level for wire in wires.values())
+        plan = _Plan((2 * (len(matches) - len(wires)) + alone, turned, -levels, order), options, order, wires)
+        if best is None or plan.cost < best.cost:
+            best = plan
+        if turned == 0 and len(matches) - len(wires) == least_open and alone == 0:
+            break
+    assert best is not None
+    return best
+
+
+def _needed(option: _Option) -> list[str]:
+    properties = option.contract.input.get("properties", {})
+    return [
+        name
+        for name in option.contract.input.get("required", [])
+        if name in properties and name not in option.bound.values
+    ]
+
+
+def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iterator[_Wire]:
+    """How an output of the producer can be the consumer's input `name`: at most one wire."""
+    outputs: dict[str, Schema] = producer.output.get("properties", {})
+    inputs: dict[str, Schema] = consumer.contract.input["properties"]
+    wanted = inputs[name]
+    good = [each for each, schema in outputs.items() if _goes(schema, wanted) and _same_unit(each, name)]
+    if name in good:
+        yield _Wire(place, name, SAME_NAME)
+        return
+    if _is_field(name, wanted):
+        return
+    # Lists of objects go anywhere by type alone; under another name they must also have what is asked of them.
+    asked = [each for key, each in consumer.bound.values.items() if _is_field(key, inputs[key])]
+    good = [each for each in good if _declares(outputs[each], wanted) and _may_hold(outputs[each], asked)]
+    words = {root(word) for word in name.split("_")}
+    alike = [each for each in good if words < {root(word) for word in each.split("_")}]
+    if len(alike) == 1 and name not in GENERIC_INPUTS:
+        yield _Wire(place, alike[0], SAME_WORDS)
+        return
+    sure = [each for each in good if _goes(outputs[each], wanted, surely=True)]
+    rivals = [each for each in _needed(consumer) if _goes(outputs[sure[0]], inputs[each], surely=True)] if sure else []
+    scalar = wanted.get("type") not in ("array", "object")
+    piped = len(outputs) == 1 and name in GENERIC_INPUTS and _speaks_of(consumer.clause, {name, *sure})
+    if len(sure) == 1 and rivals == [name] and (piped or not scalar):
+        yield _Wire(place, sure[0], ONLY_TYPE)
+
+
+def _goes(given: Schema, wanted: Schema, *, surely: bool = False) -> bool:
+    """Whether a value of one schema can stand where the other is asked for; `surely`: every value can."""
+    if not isinstance(given, dict) or not isinstance(wanted, dict):
+        return False
+    if wanted.get("format") != given.get("format") and "format" in wanted:
+        return False
+    if surely and not ({"type", "enum", "const"} & set(given) and {"type", "enum", "const"} & set(wanted)):
+        return False
+    return not any(surely or finding.severity == "error" for finding in fits(given, wanted, "$"))
+
+
+def _speaks_of(clause: str, names: set[str]) -> bool:
+    """Whether a clause takes up what the one before gave, by a name of it or by "it"."""
+    said = set(tokens(clause))
+    return bool(said & {"it", "them", "that", "result"} or {root(name) for name in names} & set(content(clause)))
+
+
+def _declares(given: Schema, wanted: Schema) -> bool:
+    """Whether the objects in question declare every property that the other side requires of them."""
+    one, other = given.get("items", given), wanted.get("items", wanted)
+    return not isinstance(other, dict) or set(other.get("required", [])) <= set(one.get("properties", {}))
+
+
+def _may_hold(schema: Schema, fields: list[str]) -> bool:
+    """Whether the objects of a list may have these fields; true for whatever is no list of closed objects."""
+    items = schema.get("items")
+    if not isinstance(items, dict) or items.get("additionalProperties") is not False:
+        return True
+    return bool(items.get("patternProperties")) or set(fields) <= set(items.get("properties", {}))
+
+
+def _same_unit(given: str, wanted: str) -> bool:
+    def units(name: str) -> set[str]:
+        return {_UNIT_OF[stem(word)] for word in name.split("_") if stem(word) in _UNIT_OF}
+
+    one, other = units(given), units(wanted)
+    return not one or not other or one == other
+
+
+_UNIT_OF = {
+    stem(word): member.split()[0] for members in UNITS.values() for member in members for word in member.split()
+}
+
+
+# ---------------------------------------------------------------- the workflow
+
+END = "done"
+
+
+def _workflow(
+    intent: str, plan: _Plan, by_name: dict[str, Contract], effect_of: Callable[[str], Effect]
+) -> dict[str, Any]:
+    ids = _node_ids([plan.options[node].contract.name for node in plan.order])
+    id_of = dict(zip(plan.order, ids, strict=True))
+    inputs = _open_inputs(plan, id_of)
+    withs: dict[int, dict[str, Any]] = {}
+    nodes: list[dict[str, Any]] = []
+    for place, node in enumerate(plan.order):
+        contract, bound = plan.options[node].contract, plan.options[node].bound
+        given: dict[str, Any] = {}
+        for name in contract.input.get("properties", {}):
+            if name in bound.values:
+                given[name] = bound.values[name]
+            elif (node, name) in plan.wires:
+                wire = plan.wires[node, name]
+                given[name] = {"var": f"nodes.{id_of[wire.producer]}.output.{wire.property}"}
+            elif (node, name) in inputs:
+                given[name] = {"var": f"input.{inputs[node, name]}"}
+        withs[node] = given
+        task: dict[str, Any] = {"id": id_of[node], "kind": "task", "capability": contract.name, "with": given}
+        if effect_of(contract.name) == "write" and contract.compensated_by in by_name:
+            undo = by_name[contract.compensated_by]
+            arguments = _undo_arguments(undo, contract, id_of[node], given)
+            if arguments is not None:
+                task["compensation"] = {"capability": undo.name, "with": arguments}
+        task["next"] = ids[place + 1] if place + 1 < len(ids) else END
+        nodes.append(task)
+    schema = {
+        "type": "object",
+        "required": list(dict.fromkeys(inputs.values())),
+        "properties": {
+            shown: plan.options[node].contract.input["properties"][name] for (node, name), shown in inputs.items()
+        },
+        "additionalProperties": False,
+    }
+    used = {wire.producer for wire in plan.wires.values()}
+    sinks = [node for node in plan.order if node not in used]
+    contracts = {id_of[node]: plan.options[node].contract for node in sinks}
+    if len(sinks) == 1:
+        output: Any = {"var": f"nodes.{id_of[sinks[0]]}.output"}
+        output_schema = contracts[id_of[sinks[0]]].output
+    else:
+        output = {node_id: {"var": f"nodes.{node_id}.output"} for node_id in contracts}
+        output_schema = {
+            "type": "object",
+            "required": list(contracts),
+            "properties": {node_id: contract.output for node_id, contract in contracts.items()},
+        }
+    return {
+        "name": _workflow_name(intent),
+        "intent": " ".join(intent.split())[:500],
+        "input": schema,
+        "output": output_schema,
+        "start": ids[0],
+        "nodes": [*nodes, {"id": END, "kind": "end", "output": output}],
+    }
+
+
+def _undo_arguments(undo: Contract, done: Contract, node_id: str, given: dict[str, Any]) -> dict[str, Any] | None:
+    """Where the compensation's inputs come from: what the step gave back, else what it was given; or None."""
+    outputs = done.output.get("properties", {})
+    arguments: dict[str, Any] = {}
+    for name in undo.input.get("required", []):
+        wanted = undo.input.get("properties", {}).get(name, {})
+        if name in outputs and name in done.output.get("required", []) and _goes(outputs[name], wanted):
+            arguments[name] = {"var": f"nodes.{node_id}.output.{name}"}
+        elif name in given and _goes(done.input["properties"][name], wanted):
+            arguments[name] = given[name]
+        else:
+            return None
+    return arguments
+
+
+def _node_ids(names: list[str]) -> list[str]:
+    ids: list[str] = []
+    for name in names:
+        base = name.replace(".", "_")[:50]
+        ids.append(base if base not in ids else f"{base}_{sum(each.startswith(base) for each in ids) + 1}")
+    return ids
+
+
+def _open_inputs(plan: _Plan, id_of: dict[int, str]) -> dict[tuple[int, str], str]:
+    """Workflow inputs for what nothing produces: (node, property) -> name of the input.
+
+    One input serves several nodes when name and schema are the same and the name says what it is (`order_id`). Others
+    of the same name get the first word of what their node does in front (`group_field`, `average_field`).
+    """
+    wanted = [
+        (node, name) for node in plan.order for name in _needed(plan.options[node]) if (node, name) not in plan.wires
+    ]
+
+    def schema(node: int, name: str) -> Schema:
+        part = plan.options[node].contract.input["properties"][name]
+        return {key: value for key, value in part.items() if key != "description"}
+
+    shown: dict[tuple[int, str], str] = {}
+    for node, name in wanted:
+        rivals = [each for each, other in wanted if other == name]
+        specific = name not in GENERIC_INPUTS and not name.endswith(("_field", "_column", "_key"))
+        if len(rivals) == 1 or (specific and all(schema(each, name) == schema(node, name) for each in rivals)):
+            shown[node, name] = name
+            continue
+        action = plan.options[node].contract.name.rpartition(".")[2].partition("_")[0]
+        shown[node, name] = name if name.startswith(f"{action}_") else f"{action}_{name}"
+    users: dict[str, set[tuple[int, str]]] = {}
+    for key, each in shown.items():
+        users.setdefault(each, set()).add(key)
+    for each, keys in users.items():
+        # Only what kept its name may be one input for several nodes.
+        if len(keys) > 1 and any(name != each for _, name in keys):
+            shown |= {(node, name): f"{id_of[node]}_{name}" for node, name in keys}
+    return shown
+
+
+def _workflow_name(intent: str) -> str:
+    words = [
+        word
+        for word in tokens(intent)
+        if word not in STOP and not is_generic(root(word)) and re.fullmatch("[a-z]+", word)
+    ]
+    return "composed." + ("_".join(words[:4])[:80].strip("_") or "workflow")
+
+
+# ---------------------------------------------------------------- the explanation
+
+
+def _why(option: _Option) -> str:
+    said = [f"found by its words: {option.contract.intent!r}"]
+    said += [f"{name} = {value!r} is named in the clause" for name, value in option.bound.values.items()]
+    return "; ".join(said)
+
+
+def _explain(parts: list[str], plan: _Plan, draft: dict[str, Any]) -> Iterator[Explained]:
+    steps = {node["id"]: node for node in draft["nodes"]}
+    ids = [node["id"] for node in draft["nodes"][:-1]]
+    id_of = dict(zip(plan.order, ids, strict=True))
+    for place, clause in enumerate(parts):
+        option, node_id = plan.options[place], id_of[place]
+        said = [_why(option)]
+        for name, source in steps[node_id]["with"].items():
+            wire = plan.wires.get((place, name))
+            if wire is not None:
+                how = {SAME_NAME: "same name", SAME_WORDS: "same words", ONLY_TYPE: "only one of its type"}[wire.level]
+                said.append(f"{name} from {id_of[wire.producer]}.{wire.property} ({how})")
+            elif name not in option.bound.values:
+                said.append(f"{name} is asked for as {source['var']}")
+        undo = option.contract.compensated_by
+        if "compensation" in steps[node_id]:
+            said.append(f"undone by {undo}")
+        elif undo:
+            said.append(f"{undo} would undo it, but not all it needs is known")
+        if plan.order[place] != place:
+            said.append("moved, because its data is there only then")
+        yield Explained(clause=clause, capability=option.contract.name, why="; ".join(said))
