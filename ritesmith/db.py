@@ -6,10 +6,11 @@ transaction on power failure; `NORMAL` may lose the last ones but never corrupts
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +52,20 @@ def open_db(
     return connection
 
 
+def open_throwaway() -> sqlite3.Connection:
+    """A registry in memory with the current schema and nothing in it; cheap to make again and again."""
+    connection = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
+    connection.deserialize(_empty_registry())
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+@functools.cache
+def _empty_registry() -> bytes:
+    with closing(open_db(MEMORY)) as template:
+        return template.serialize()
+
+
 def find_db(given: str | None, folder: Path, environment: dict[str, str] | os._Environ[str]) -> Path:
     """Which registry file is meant: `--db`, `RITESMITH_DB`, the nearest `registry.db` upward, else `./registry.db`."""
     chosen = given or environment.get("RITESMITH_DB")
@@ -90,7 +105,8 @@ def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> Non
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     if owner not in (0, APPLICATION_ID) or (owner == 0 and _has_tables(connection)):
         raise StoreError(
-            f"'{name}' is a SQLite file, but not a RiteSmith registry", hint="name another file with --db or RITESMITH_DB"
+            f"'{name}' is a SQLite file, but not a RiteSmith registry",
+            hint="name another file with --db or RITESMITH_DB",
         )
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -106,7 +122,7 @@ def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> Non
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

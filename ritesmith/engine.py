@@ -75,9 +75,9 @@ Watch = Callable[[Entry, saga.State], None]
 
 @dataclass(frozen=True)
 class Library:
-    """How the engine reads artifacts: by digest, each checked against it."""
+    """How the engine reads what a run is pinned to: each artifact by digest, and checked against it."""
 
-    workflow: Callable[[str], Workflow]
+    workflow: Callable[[saga.State], Workflow]
     capability: Callable[[str], Capability]
 
 
@@ -113,7 +113,7 @@ class Engine:
             return self._drive(lease, wait_seconds)
 
     def _drive(self, lease: Lease, wait_seconds: float) -> saga.State:
-        workflow = self.library.workflow(lease.state.digest)
+        workflow = self.library.workflow(lease.state)
         while True:
             command = saga.decide(workflow, lease.state, self.clock.now())
             if isinstance(command, saga.Record):
@@ -197,7 +197,9 @@ def execute(
     if wrong:
         path, what = wrong[0]
         message = f"capability '{contract.name}': the output breaks its contract at {path}: {what}"
-        return outcome.model_copy(update={"status": "bad_result", "code": "bad_result", "message": message, "output": None})
+        return outcome.model_copy(
+            update={"status": "bad_result", "code": "bad_result", "message": message, "output": None}
+        )
     return outcome
 
 

@@ -45,7 +45,9 @@ class Journal:
         entries: list[Entry] = []
         previous = ""
         for expected, row in enumerate(rows, start=1):
-            hashed = _hash(previous, row["run"], row["seq"], row["at"], row["kind"], row["node"], row["attempt"], row["data"])
+            hashed = _hash(
+                previous, row["run"], row["seq"], row["at"], row["kind"], row["node"], row["attempt"], row["data"]
+            )
             if row["seq"] != expected or hashed != row["hash"]:
                 raise JournalMismatch(
                     f"the journal of run '{run}' was edited: entry {expected} is missing or is not what was written",
@@ -55,7 +57,9 @@ class Journal:
             entries.append(Entry.model_construct(**dict(row) | {"data": json.loads(row["data"])}))
         return entries
 
-    def start(self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = "") -> Entry:
+    def start(
+        self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = ""
+    ) -> Entry:
         """Make a run with its first entry. With a key that exists: Conflict, with the run that has it as a fact."""
         entry = _entry(run, 1, self.clock(), record, "")
         data = entry.data
@@ -176,7 +180,8 @@ class Lease:
         """Let others drive the run. A lease that was lost is left alone, and one that cannot be given back expires."""
         with suppress(StoreError), transaction(self.journal.connection):
             self.journal.connection.execute(
-                "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?", (self.run, self.fence)
+                "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?",
+                (self.run, self.fence),
             )
 
     def _write(self) -> None:

@@ -11,23 +11,26 @@ from typing import Any
 from ritesmith.contract import near_miss
 from ritesmith.db import transaction
 from ritesmith.errors import Conflict, InvalidInput, NotFound, StoreError
-from ritesmith.models import Artifact, ArtifactKind, Effect, Provenance, Risk
-from ritesmith.search import index_artifact
+from ritesmith.models import Artifact, ArtifactKind, ArtifactStatus, Effect, Provenance, Risk
+from ritesmith.search import add_phrase, index_artifact
 
 
 class Registry:
-    """Artifacts of one registry file. `clock()` gives seconds since 1970."""
+    """Artifacts of one registry file. `clock()` gives seconds since 1970; equal `normalise(phrase)` mean the same."""
 
-    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, clock: Callable[[], float], normalise: Callable[[str], str]
+    ) -> None:
         self.connection = connection
         self.clock = clock
+        self.normalise = normalise
 
     def publish(
         self,
+        *,
         kind: ArtifactKind,
         name: str,
         text: str,
-        *,
         canonical: str,
         effect: Effect,
         risk: Risk,
@@ -36,11 +39,13 @@ class Registry:
         aliases: Iterable[str] = (),
         description: str = "",
         words: str = "",
+        status: ArtifactStatus = "active",
+        dry_run: bool = False,
     ) -> tuple[Artifact, bool]:
         """Store one checked artifact; return it, and whether it is new.
 
         The same text again changes nothing. Another text under the same name is the next version. A name belongs to
-        one kind: Conflict otherwise. Two processes that publish at once queue in SQLite, so both see the other's work.
+        one kind: Conflict otherwise. In a dry run nothing is stored. Two processes that publish at once queue in SQLite, so both see the other's work.
         """
         digest = digest_of_text(text)
         with transaction(self.connection):
@@ -59,11 +64,14 @@ class Registry:
                 version=(newest["version"] or 0) + 1,
                 text=text,
                 canonical=canonical,
+                status=status,
                 effect=effect,
                 risk=risk,
                 created_at=self.clock(),
                 provenance=provenance,
             )
+            if dry_run:
+                return artifact, True
             self.connection.execute(
                 "INSERT INTO artifacts (digest, kind, name, version, text, canonical, status, effect, risk, created_at,"
                 " provenance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -81,9 +89,9 @@ class Registry:
                     provenance.model_dump_json(),
                 ),
             )
-            index_artifact(self.connection, name, digest, intent, aliases, description, words)
             for phrase in (intent, *aliases):
                 self.add_alias(name, phrase, {"source": "author"})
+            index_artifact(self.connection, name, digest, self.aliases(name), description, words)
         return artifact, True
 
     def get(self, reference: str) -> Artifact:
@@ -119,13 +127,15 @@ class Registry:
         rows = self.connection.execute("SELECT * FROM artifacts WHERE name = ? ORDER BY version", (name,))
         return [self._artifact(row) for row in rows]
 
-    def list(self, kind: ArtifactKind | None = None) -> list[Artifact]:
-        """The newest active version of every name, by kind and name."""
+    def newest(
+        self, kind: ArtifactKind | None = None, statuses: tuple[ArtifactStatus, ...] = ("active",)
+    ) -> list[Artifact]:
+        """The newest version of every name among those in one of `statuses`, workflows first, then by name."""
         rows = self.connection.execute(
             "SELECT a.* FROM artifacts a JOIN (SELECT name, max(version) AS version FROM artifacts"
-            " WHERE status = 'active' GROUP BY name) newest USING (name, version)"
+            f" WHERE status IN ({', '.join('?' * len(statuses))}) GROUP BY name) newest USING (name, version)"
             " WHERE ? IS NULL OR kind = ? ORDER BY kind DESC, name",
-            (kind, kind),
+            (*statuses, kind, kind),
         )
         return [self._artifact(row) for row in rows]
 
@@ -133,18 +143,31 @@ class Registry:
         """Every name, in order."""
         return [row["name"] for row in self.connection.execute("SELECT DISTINCT name FROM artifacts ORDER BY name")]
 
+    def names_of_phrase(self, said: str) -> list[str]:
+        """The names for which this very phrasing was accepted."""
+        rows = self.connection.execute(
+            "SELECT name FROM aliases WHERE phrase = ? ORDER BY name", (self.normalise(said),)
+        )
+        return [row["name"] for row in rows]
+
     def aliases(self, name: str) -> list[str]:
         """Every phrasing that was accepted for a name: its intent, its author's aliases, and those learned on reuse."""
-        rows = self.connection.execute("SELECT said FROM aliases WHERE name = ? ORDER BY created_at, said", (name,))
+        rows = self.connection.execute("SELECT said FROM aliases WHERE name = ? ORDER BY rowid", (name,))
         return [row["said"] for row in rows]
 
     def add_alias(self, name: str, said: str, evidence: dict[str, Any]) -> bool:
-        """Remember that `said` means `name`, and on what evidence; False when that was known."""
+        """Remember that `said` means `name`, and on what evidence, and find it by that; False when that was known."""
         done = self.connection.execute(
             "INSERT OR IGNORE INTO aliases (phrase, name, said, evidence, created_at) VALUES (?, ?, ?, ?, ?)",
-            (said.casefold(), name, said, json.dumps(evidence, sort_keys=True), self.clock()),
+            (self.normalise(said), name, said, json.dumps(evidence, sort_keys=True), self.clock()),
         )
+        if done.rowcount == 1:
+            add_phrase(self.connection, name, said)
         return done.rowcount == 1
+
+    def set_status(self, digest: str, status: ArtifactStatus) -> None:
+        """Make a version active, deprecated or revoked; its content stays what it is."""
+        self.connection.execute("UPDATE artifacts SET status = ? WHERE digest = ?", (status, digest))
 
     def log_decision(self, intent: str, tier: str, artifact: str, reason: str, report: dict[str, Any]) -> None:
         """Keep what the forge decided, and why."""

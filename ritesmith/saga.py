@@ -25,6 +25,7 @@ from ritesmith.expr import ExpressionError, evaluate, holds
 from ritesmith.models import (
     FINAL_STATUSES,
     JSON,
+    SEMANTICS_VERSION,
     ApprovalNode,
     EndNode,
     Entry,
@@ -393,6 +394,32 @@ ENTRY_KINDS = frozenset(_CHANGES)
 # ---------------------------------------------------------------- deciding
 
 
+def start_record(
+    workflow: Workflow,
+    digest: str,
+    capabilities: Mapping[str, str],
+    input: JSON,
+    seed: str,
+    at: float,
+    lua_version: str = "",
+) -> Record:
+    """The first entry of a run: all that it is pinned to."""
+    return Record(
+        "run_started",
+        data={
+            "workflow": workflow.name,
+            "digest": digest,
+            "capabilities": dict(capabilities),
+            "input": input,
+            "seed": seed,
+            "start": workflow.start,
+            "deadline_at": at + workflow.limits.deadline_seconds,
+            "semantics": SEMANTICS_VERSION,
+            "lua_version": lua_version,
+        },
+    )
+
+
 def decide(workflow: Workflow, state: State, now: float) -> Command:
     """What a run in this state does next at time `now` (seconds since 1970)."""
     if state.status in FINAL_STATUSES:
@@ -485,11 +512,12 @@ def _sleep_until(node: SleepNode, scope: Mapping[str, JSON], entered_at: float) 
         try:
             moment = datetime.fromisoformat(text)
         except (TypeError, ValueError):
-            raise ExpressionError(f"{node.id}.until is {text!r}, not a date and time such as 2026-01-31T09:00:00Z") from None
+            message = f"{text!r} is not a date and time such as 2026-01-31T09:00:00Z"
+            raise ExpressionError(message, operator="until", where=f"{node.id}.until") from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     seconds = evaluate(node.seconds, scope, where=f"{node.id}.seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
-        raise ExpressionError(f"{node.id}.seconds is {seconds!r}, not a number of seconds")
+        raise ExpressionError(f"{seconds!r} is not a number of seconds", operator="seconds", where=f"{node.id}.seconds")
     return entered_at + seconds
 
 

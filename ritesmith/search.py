@@ -17,9 +17,9 @@ from ritesmith.models import Schema
 WEIGHTS = (3.0, 2.0, 1.0, 1.0)
 
 STOP_WORDS = frozenset(
-    "a an and are as at be by can do does for from give get has have how i if in into is it its let make me my need of on"
-    " or our please should so that the their them then there these this those to up us use want we what when which with"
-    " would you your".split()
+    """a an and are as at be by can do does for from give get has have how i if in into is it its let make me my need
+    of on or our please should so that the their them then there these this those to up us use want we what when which
+    with would you your""".split()
 )
 
 
@@ -36,22 +36,24 @@ def index_artifact(
     connection: sqlite3.Connection,
     name: str,
     digest: str,
-    intent: str,
-    aliases: Iterable[str],
+    phrases: Iterable[str],
     description: str,
     words: str,
 ) -> None:
-    """Make the newest version of a name findable, in place of the one before."""
-    connection.execute("DELETE FROM search WHERE artifact IN (SELECT digest FROM artifacts WHERE name = ?)", (name,))
+    """Make one version findable; of the versions of a name, search shows the newest active one."""
     connection.execute(
         "INSERT INTO search (name, intent, description, words, artifact) VALUES (?, ?, ?, ?, ?)",
-        (split_words(name), "\n".join((intent, *aliases)), description, split_words(words), digest),
+        (split_words(name), "\n".join(phrases), description, split_words(words), digest),
     )
 
 
-def add_phrase(connection: sqlite3.Connection, digest: str, phrase: str) -> None:
-    """Let an artifact be found by one more phrasing."""
-    connection.execute("UPDATE search SET intent = intent || char(10) || ? WHERE artifact = ?", (phrase, digest))
+def add_phrase(connection: sqlite3.Connection, name: str, phrase: str) -> None:
+    """Let the versions of a name be found by one more phrasing."""
+    connection.execute(
+        "UPDATE search SET intent = intent || char(10) || ?"
+        " WHERE artifact IN (SELECT digest FROM artifacts WHERE name = ?)",
+        (phrase, name),
+    )
 
 
 def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[Hit]:
@@ -62,7 +64,8 @@ def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[
     rows = connection.execute(
         f"SELECT a.name, a.digest, -bm25(search, {', '.join(map(str, WEIGHTS))}) AS score"
         " FROM search JOIN artifacts a ON a.digest = search.artifact"
-        " WHERE search MATCH ? AND a.status = 'active' ORDER BY score DESC, a.name LIMIT ?",
+        " WHERE search MATCH ? AND a.version ="
+        " (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active') ORDER BY score DESC, a.name LIMIT ?",
         (" OR ".join(f'"{word}"' for word in words), limit),
     )
     return [Hit(row["name"], row["digest"], row["score"]) for row in rows]

@@ -1,0 +1,797 @@
+"""`RiteSmith` wires the stages: intent, forge, guard, registry, saga, journal, trace. The only file that knows the order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ritesmith import hosts, saga, trace
+from ritesmith.contract import capability_of, near_miss, read_capability
+from ritesmith.db import find_db, open_db, transaction
+from ritesmith.engine import Clock, Engine, Library, SystemClock, Watch, effective_limits
+from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
+from ritesmith.forge.reuse import Candidate, normalise
+from ritesmith.forging import ForgeReport, Forging, read_request
+from ritesmith.guard import check_lua, load_rules
+from ritesmith.guard.contract import check_contract
+from ritesmith.guard.policy import Decision, Policy, decide, load_policy
+from ritesmith.guard.trial import TrialReport, trial
+from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.journal import Journal
+from ritesmith.models import (
+    EFFECT_ORDER,
+    JSON,
+    Artifact,
+    ArtifactKind,
+    Capability,
+    CapabilityExample,
+    Contract,
+    Effect,
+    Finding,
+    Provenance,
+    TaskNode,
+    Value,
+    Where,
+    Workflow,
+    WorkflowExample,
+)
+from ritesmith.registry import Registry
+from ritesmith.rehearsal import rehearse_capability, rehearse_workflow
+from ritesmith.schemas import problems
+from ritesmith.search import Hit, schema_words, search
+
+if TYPE_CHECKING:
+    from ritesmith.forge.author import ModelSettings
+    from ritesmith.guard.lua import LuaRules
+    from ritesmith.sandbox import Sandbox
+
+GUARD_VERSION = "1"
+ROUNDS = 3
+SEARCH_LIMIT = 10
+FILE_BYTES_MAX = 1024 * 1024
+INPUT_BYTES_MAX = 10 * 1024 * 1024
+
+
+class Checked(Value):
+    """A draft that was read and checked: the artifact it would become, or the findings that stand against it."""
+
+    kind: ArtifactKind
+    name: str = ""
+    findings: tuple[Finding, ...] = ()
+    capability: Capability | None = None
+    workflow: Workflow | None = None
+    trial: TrialReport = TrialReport()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that stop it; warnings do not."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+
+class RiteSmith:
+    """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
+
+    def __init__(
+        self, path: Path | str, *, clock: Clock | None = None, new_id: Callable[[], str] | None = None
+    ) -> None:
+        self.path = path
+        self.clock = clock or SystemClock()
+        self.new_id = new_id or (lambda: "r" + secrets.token_hex(5))
+        self.connection = open_db(path)
+        self.registry = Registry(self.connection, self.clock.now, normalise)
+        self.journal = Journal(self.connection, self.clock.now)
+        self.library = Library(workflow=self._workflow_of_run, capability=self._capability_by_digest)
+        self._capabilities: dict[str, Capability] = {}
+
+    @classmethod
+    def open(
+        cls,
+        path: str | None = None,
+        *,
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        on_install: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> RiteSmith:
+        """Open the registry that `path`, RITESMITH_DB or the folders upward name, with the bundled library in it.
+
+        A file that is not there is made; then `on_install` is told what was put into it. Raises StoreError.
+        """
+        found = find_db(path, folder or Path.cwd(), dict(environment if environment is not None else os.environ))
+        app = cls(found, **options)
+        try:
+            app.install(on_install)
+        except BaseException:
+            app.close()
+            raise
+        return app
+
+    def __enter__(self) -> RiteSmith:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and close the file."""
+        if "sandbox" in self.__dict__:
+            self.sandbox.close()
+        self.connection.close()
+
+    def __repr__(self) -> str:
+        return f"<RiteSmith {str(self.path)!r}: {len(self.registry.names())} artifacts>"
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """The pool of workers; started when first used."""
+        from ritesmith.sandbox import Sandbox
+
+        return Sandbox()
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What may exist and run."""
+        return load_policy(content_folder() / "guardrails" / "policy.toml")
+
+    @cached_property
+    def lua_rules(self) -> LuaRules:
+        """What Lua may name."""
+        return load_rules(content_folder() / "guardrails" / "lua.toml")
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The local engine on this file."""
+        return Engine(self.journal, self.library, self.sandbox, self.clock, limits=self.policy.limits)
+
+    # ------------------------------------------------------------ the bundled library
+
+    def install(self, on_install: Callable[[str], None] | None = None) -> int:
+        """Publish the bundled capabilities and workflows that this file does not have; return how many were new.
+
+        They pass the same guard and trial as everything else. Nothing is read or run when the file has them already.
+        """
+        files = _bundled_files()
+        stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
+        row = self.connection.execute("SELECT value FROM meta WHERE key = 'bundled'").fetchone()
+        if row is not None and row["value"] == stamp:
+            return 0
+        count = {"capability": 0, "workflow": 0}
+        with transaction(self.connection):
+            for file, text in files:
+                checked = self.check_text(text, file.name)
+                if checked.errors:
+                    raise Rejected(f"the bundled '{file.name}' does not pass the guard", findings=checked.errors)
+                _, new = self.publish_checked(checked, source="bundled", author="ritesmith")
+                count[checked.kind] += new
+            self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('bundled', ?)", (stamp,))
+        if on_install is not None:
+            told = f"{count['capability']} capabilities and {count['workflow']} workflows"
+            on_install(f"{'made' if row is None else 'updated'} {self.path}: {told}, each checked and tried")
+        return sum(count.values())
+
+    # ------------------------------------------------------------ guard
+
+    def check_file(self, file: Path) -> Checked:
+        """Read and check a capability file (.lua) or a workflow file (.json); nothing is written."""
+        return self.check_text(read_text(file), file.name)
+
+    def check_text(self, text: str, file: str) -> Checked:
+        """Check a capability file's or a workflow file's text: shape, sense, then trial; a tier with errors ends it."""
+        if file.endswith(".lua"):
+            return self.check_capability_text(text, file)
+        value, findings = _parse_json(text, file)
+        return (
+            Checked(kind="workflow", findings=tuple(findings)) if findings else self.check_workflow_value(value, file)
+        )
+
+    def check_capability_text(self, text: str, file: str, examples: Sequence[CapabilityExample] = ()) -> Checked:
+        capability, findings = read_capability(text, file)
+        if capability is None:
+            return Checked(kind="capability", findings=tuple(findings))
+        name = capability.contract.name
+        findings = check_contract(capability, catalog=hosts.CATALOG, limits=self.policy.limits, file=file)
+        findings += check_lua(capability, catalog=hosts.CATALOG, compile=self._compile, rules=self.lua_rules, file=file)
+        report = TrialReport()
+        if not any(finding.severity == "error" for finding in findings):
+            report = self._try_capability(capability, (*capability.contract.examples, *examples), file)
+            findings += report.findings
+        return Checked(kind="capability", name=name, capability=capability, findings=tuple(findings), trial=report)
+
+    def _try_capability(self, capability: Capability, examples: Sequence[CapabilityExample], file: str) -> TrialReport:
+        limits = effective_limits(self.policy.limits, capability)
+        return trial(
+            examples,
+            lambda example: rehearse_capability(self.sandbox, capability, example, limits=self.policy.limits),
+            limits=limits,
+            file=file,
+        )
+
+    def check_workflow_value(
+        self,
+        value: JSON,
+        file: str,
+        *,
+        drafted: Mapping[str, Capability] | None = None,
+        examples: Sequence[WorkflowExample] = (),
+    ) -> Checked:
+        """Check a workflow; `drafted` are capabilities that are not published yet and may be named by it."""
+        workflow, findings = read_workflow(value, file)
+        if workflow is None:
+            return Checked(kind="workflow", findings=tuple(findings))
+        known = drafted or {}
+
+        def resolve(reference: str) -> Contract | None:
+            found = known.get(reference) or self._find_capability(reference)
+            return found.contract if found else None
+
+        names = [artifact.name for artifact in self.registry.newest("capability")]
+        findings = check_workflow(
+            workflow, resolve=resolve, known_names=[*names, *known], catalog=hosts.CATALOG, file=file
+        )
+        report = TrialReport()
+        if not any(finding.severity == "error" for finding in findings):
+            report = self._try_workflow(workflow, (*workflow.examples, *examples), file, known)
+            findings += report.findings
+        return Checked(kind="workflow", name=workflow.name, workflow=workflow, findings=tuple(findings), trial=report)
+
+    def _try_workflow(
+        self, workflow: Workflow, examples: Sequence[WorkflowExample], file: str, drafted: Mapping[str, Capability]
+    ) -> TrialReport:
+        capabilities = self.capabilities_of(workflow, drafted)
+        return trial(
+            examples,
+            lambda example: rehearse_workflow(self.sandbox, workflow, capabilities, example, limits=self.policy.limits),
+            file=file,
+        )
+
+    def capabilities_of(self, workflow: Workflow, drafted: Mapping[str, Capability]) -> dict[str, Capability]:
+        """What a workflow's references mean now: drafts first, then the registry."""
+        return {
+            reference: drafted.get(reference) or self._capability_named(reference)
+            for reference in _references(workflow)
+        }
+
+    def contracts_of(self, workflow: Workflow) -> list[Contract]:
+        """The contracts of all published capabilities that a workflow names."""
+        found = (self._find_capability(reference) for reference in _references(workflow))
+        return [capability.contract for capability in found if capability is not None]
+
+    def _compile(self, source: str, names: Sequence[str] | None) -> Finding | None:
+        return self.sandbox.compile(source, globals=names)
+
+    def _capability_named(self, reference: str) -> Capability:
+        artifact = self.registry.get(reference) if "@" in reference else self._newest(reference)
+        if artifact.kind != "capability":
+            raise InvalidInput(f"'{reference}' is a {artifact.kind}, and a capability is needed")
+        return self._capability_by_digest(artifact.digest)
+
+    def _find_capability(self, reference: str) -> Capability | None:
+        try:
+            return self._capability_named(reference)
+        except (NotFound, InvalidInput):
+            return None
+
+    def _capability_by_digest(self, digest: str) -> Capability:
+        if digest not in self._capabilities:
+            artifact = self.registry.by_digest(digest)
+            self._capabilities[digest] = capability_of(artifact.text, artifact.ref)
+        return self._capabilities[digest]
+
+    # ------------------------------------------------------------ publishing
+
+    def publish_file(self, file: Path) -> tuple[Artifact, bool]:
+        """Check a person's file and publish it; return the artifact and whether it is new.
+
+        Raises Rejected with every finding; then nothing was written.
+        """
+        checked = self.check_file(file)
+        if checked.errors:
+            raise Rejected(f"'{file}' has {_count(len(checked.errors), 'error')}", findings=checked.findings)
+        return self.publish_checked(checked, source="person", author=_user())
+
+    def publish_checked(
+        self,
+        checked: Checked,
+        *,
+        source: Literal["bundled", "person", "composed", "model"],
+        author: str,
+        intent: str = "",
+        force_approval: bool = False,
+        dry_run: bool = False,
+        **provenance: Any,
+    ) -> tuple[Artifact, bool]:
+        """Publish what was checked without errors; as a draft when the policy wants a person's yes first."""
+        pins: dict[str, str] = {}
+        if checked.capability is not None:
+            contract = checked.capability.contract
+            text, words = checked.capability.source, schema_words(contract.input, contract.output)
+            effect, functions = hosts.effect_of(contract), set(contract.grants)
+            canonical = self.sandbox.canonical(text)
+            said: Contract | Workflow = contract
+        else:
+            assert checked.workflow is not None
+            said = checked.workflow
+            text, pins = self._pinned(checked.workflow)
+            words = schema_words(checked.workflow.input, checked.workflow.output)
+            used = [self._capability_by_digest(digest).contract for digest in pins.values()]
+            effect = max((hosts.effect_of(each) for each in used), key=EFFECT_ORDER.__getitem__, default="pure")
+            functions = {name for each in used for name in each.grants}
+            canonical = hashlib.sha256(text.encode()).hexdigest()
+        decision = decide(self.policy, source=source, effect=effect, functions=functions)
+        if decision.action == "deny":
+            raise Rejected(
+                f"the policy does not allow '{said.name}': {decision.reason}",
+                findings=[_policy_finding(decision)],
+            )
+        waits = decision.action == "approve" or force_approval
+        return self.registry.publish(
+            dry_run=dry_run,
+            kind=checked.kind,
+            name=said.name,
+            text=text,
+            canonical=canonical,
+            effect=effect,
+            risk=decision.risk,
+            intent=said.intent,
+            aliases=said.aliases,
+            description=said.description,
+            words=words,
+            status="draft" if waits else "active",
+            provenance=Provenance(
+                source=source,
+                intent=intent or said.intent,
+                author=author,
+                findings=checked.findings,
+                trial=checked.trial.figures(),
+                pins=pins,
+                guard_version=GUARD_VERSION,
+                policy_digest=self.policy.digest,
+                lua_version=self.sandbox.lua_version,
+                **provenance,
+            ),
+        )
+
+    def _pinned(self, workflow: Workflow) -> tuple[str, dict[str, str]]:
+        """A workflow's text with every capability named by version, and what each of these names means."""
+        pins: dict[str, str] = {}
+
+        def pin(reference: str) -> str:
+            artifact = self.registry.get(reference) if "@" in reference else self._newest(reference)
+            pins[artifact.ref] = artifact.digest
+            return artifact.ref
+
+        data = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        for node in data["nodes"]:
+            if "capability" in node:
+                node["capability"] = pin(node["capability"])
+            if node.get("compensation"):
+                node["compensation"]["capability"] = pin(node["compensation"]["capability"])
+        return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), pins
+
+    def _newest(self, name: str) -> Artifact:
+        """The newest version that is active or, published in the same breath, still a draft."""
+        usable = [each for each in self.registry.versions(name) if each.status in ("active", "draft")]
+        return usable[-1] if usable else self.registry.get(name)
+
+    def approve_artifact(self, reference: str, *, by: str | None = None, digest: str | None = None) -> list[Artifact]:
+        """A person's yes to a draft version, and to the drafts it is made of; return all that became active.
+
+        Raises Conflict when it is no draft, or when `digest` is not its digest.
+        """
+        artifact = self.registry.get(reference) if "@" in reference or "." not in reference else self._newest(reference)
+        if artifact.status != "draft":
+            raise Conflict(f"'{artifact.ref}' waits for no approval; it is {artifact.status}")
+        if digest is not None and not artifact.digest.startswith(digest):
+            raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
+        parts = [self.registry.by_digest(each) for each in artifact.provenance.pins.values()]
+        approved = [*(part for part in parts if part.status == "draft"), artifact]
+        person = by or _user()
+        with transaction(self.connection):
+            for each in approved:
+                self.registry.set_status(each.digest, "active")
+                told = {"by": person, "digest": each.digest}
+                self.registry.log_decision(each.provenance.intent, "approval", each.ref, f"approved by {person}", told)
+        return approved
+
+    # ------------------------------------------------------------ forge
+
+    def forge(
+        self,
+        intent: str,
+        *,
+        examples: Sequence[Mapping[str, Any]] = (),
+        effect: Effect = "write",
+        name: str | None = None,
+        settings: ModelSettings | None = None,
+        rounds: int = ROUNDS,
+        max_tokens: int | None = None,
+        dry_run: bool = False,
+        on_progress: Callable[[str], None] = lambda text: None,
+    ) -> ForgeReport:
+        """Turn an intent into a registered artifact: reuse it, compose it, or have a model author it; in that order.
+
+        `examples` are the caller's: they decide. Raises ForgeExhausted, whose facts hold the report, when no tier came
+        to anything acceptable; then nothing was published.
+        """
+        forging = Forging(
+            self,
+            read_request(intent, examples, effect, name),
+            settings,
+            rounds=rounds,
+            max_tokens=max_tokens,
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+        return forging.run()
+
+    # ------------------------------------------------------------ runs
+
+    def start(self, reference: str | Path, input: JSON, *, idempotency_key: str | None = None) -> str:
+        """Start a run of a published workflow or capability, or of a workflow file; return its id.
+
+        Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
+        InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
+        """
+        artifact = self._runnable(reference)
+        state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
+        schema = self.workflow_of(artifact, input).input
+        _check_input(artifact.ref, schema, input)
+        workflow = self._workflow_of_run(state)
+        pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
+        run = self.new_id()
+        record = saga.start_record(
+            workflow, artifact.digest, pins, input, run, self.clock.now(), self.sandbox.lua_version
+        )
+        try:
+            self.journal.start(
+                run, record, idempotency_key=idempotency_key, input_digest=saga.digest_of([artifact.name, input])
+            )
+        except Conflict as conflict:
+            if conflict.facts.get("same_input"):
+                return str(conflict.facts["run"])
+            raise
+        return run
+
+    def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> trace.RunView:
+        """Carry a run on until it ends or waits; return what it came to. Raises as `Engine.drive`."""
+        self.engine.drive(run, watch=watch, wait_seconds=wait_seconds)
+        return self.view(run)
+
+    def run(
+        self,
+        reference: str | Path,
+        input: JSON,
+        *,
+        idempotency_key: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Start a run and carry it on until it ends or waits."""
+        return self.drive(
+            self.start(reference, input, idempotency_key=idempotency_key), watch=watch, wait_seconds=wait_seconds
+        )
+
+    def answer(
+        self, run: str, decision: str, *, by: str | None = None, comment: str = "", digest: str | None = None
+    ) -> saga.State:
+        """Record a person's `approved` or `rejected` on the approval a run waits for; raises as `saga.decide_approval`."""
+        with self.journal.lease(run) as lease:
+            workflow = self._workflow_of_run(lease.state)
+            at = self.clock.now()
+            lease.append(
+                saga.decide_approval(
+                    workflow, lease.state, decision, by=by or _user(), comment=comment, at=at, digest=digest
+                )
+            )
+            lease.commit()
+            return lease.state
+
+    def deliver(self, run: str, payload: JSON) -> saga.State:
+        """Give a run the callback it waits for; InvalidInput when the payload breaks the node's schema."""
+        with self.journal.lease(run) as lease:
+            workflow = self._workflow_of_run(lease.state)
+            record = saga.receive_callback(workflow, lease.state, payload, at=self.clock.now())
+            node = workflow.by_id[lease.state.at or ""]
+            _check_input(f"{run} {node.id}", getattr(node, "schema_", {}), payload)
+            lease.append(record)
+            lease.commit()
+            return lease.state
+
+    def resolve(self, run: str, *, happened: bool, result: JSON = None, by: str | None = None) -> saga.State:
+        """A person's word on a write of which nobody knows whether it happened."""
+        with self.journal.lease(run) as lease:
+            lease.append(saga.resolve_effect(lease.state, happened=happened, result=result, by=by or _user()))
+            lease.commit()
+            return lease.state
+
+    def view(self, run: str) -> trace.RunView:
+        """A run as its journal tells it."""
+        return trace.view(self.journal.entries(self.run_id(run)))
+
+    def runs(self, *, status: str | None = None, workflow: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at."""
+        rows = self.connection.execute(
+            "SELECT id, workflow, status, outcome, started_at, updated_at, due_at FROM runs"
+            " WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR workflow = ?2)"
+            " ORDER BY started_at DESC, id DESC LIMIT ?3",
+            (status, workflow, limit),
+        )
+        return [dict(row) for row in rows]
+
+    def unfinished(self) -> list[str]:
+        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come."""
+        rows = self.connection.execute(
+            "SELECT id FROM runs WHERE status IN ('running', 'compensating', 'sleeping', 'waiting')"
+            " AND due_at <= ? OR status IN ('running', 'compensating') ORDER BY started_at",
+            (self.clock.now(),),
+        )
+        return [row["id"] for row in rows]
+
+    def run_id(self, given: str) -> str:
+        """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
+        rows = self.connection.execute("SELECT id FROM runs WHERE id GLOB ? LIMIT 3", (given + "*",)).fetchall()
+        if len(rows) > 1 and not any(row["id"] == given for row in rows):
+            raise InvalidInput(f"several runs begin with '{given}'", hint="give more of the id")
+        if not rows or not given:
+            near = near_miss(given, [row["id"] for row in self.connection.execute("SELECT id FROM runs")])
+            hint = f"did you mean '{near}'?" if near else "list the runs: ritesmith runs"
+            raise NotFound(f"there is no run '{given}'", hint=hint)
+        return given if any(row["id"] == given for row in rows) else str(rows[0]["id"])
+
+    def _runnable(self, reference: str | Path) -> Artifact:
+        if isinstance(reference, Path) or str(reference).endswith(".json"):
+            artifact, _ = self.publish_file(Path(reference))
+        else:
+            artifact = self.registry.get(reference) if "@" in reference else self._active(reference)
+        if artifact.status == "draft":
+            raise Conflict(
+                f"'{artifact.ref}' waits for a person's approval before it may run",
+                hint=f"read it with 'ritesmith show {artifact.ref}', then: ritesmith approve {artifact.ref}",
+            )
+        if artifact.status == "revoked":
+            raise Conflict(f"'{artifact.ref}' was revoked and may not start", hint="run another version")
+        return artifact
+
+    def _active(self, name: str) -> Artifact:
+        try:
+            return self.registry.get(name)
+        except NotFound:
+            drafts = [each for each in self.registry.versions(name) if each.status == "draft"]
+            if drafts:
+                return drafts[-1]
+            raise
+
+    def _workflow_of_run(self, state: saga.State) -> Workflow:
+        return self.workflow_of(self.registry.by_digest(state.digest), state.input)
+
+    def workflow_of(self, artifact: Artifact, input: JSON = None) -> Workflow:
+        """The workflow that an artifact is; a capability alone is a workflow of one step."""
+        if artifact.kind == "workflow":
+            workflow, findings = read_workflow(json.loads(artifact.text), artifact.ref)
+            if workflow is None:
+                raise InvalidInput(f"'{artifact.ref}' cannot be read: {findings[0].message}")
+            return workflow
+        contract = self._capability_by_digest(artifact.digest).contract
+        given = {key: {"literal": value} for key, value in input.items()} if isinstance(input, dict) else {}
+        step = TaskNode.model_validate({"id": "run", "kind": "task", "capability": artifact.name, "with": given})
+        return Workflow(name=contract.name, intent=contract.intent, input=contract.input, start="run", nodes=(step,))
+
+    # ------------------------------------------------------------ looking
+
+    def search(self, query: str, limit: int = SEARCH_LIMIT) -> list[tuple[Hit, Artifact]]:
+        """Artifacts that share words with the query, best first."""
+        return [(hit, self.registry.by_digest(hit.digest)) for hit in search(self.connection, query, limit)]
+
+    def candidate(self, artifact: Artifact, score: float = 0.0) -> Candidate:
+        """An artifact as the reuse ladder looks at it."""
+        said = self.said(artifact)
+        phrases = [phrase for phrase in self.registry.aliases(artifact.name) if phrase != said.intent]
+        return Candidate(
+            digest=artifact.digest,
+            ref=artifact.ref,
+            kind=artifact.kind,
+            name=artifact.name,
+            intent=said.intent,
+            aliases=tuple(phrases),
+            input=said.input,
+            output=said.output,
+            effect=artifact.effect,
+            score=score,
+        )
+
+    def said(self, artifact: Artifact) -> Contract | Workflow:
+        """What an artifact says of itself: a capability's contract, or the workflow."""
+        if artifact.kind == "capability":
+            return self._capability_by_digest(artifact.digest).contract
+        return self.workflow_of(artifact)
+
+    def listing(self, kind: ArtifactKind | None = None) -> list[dict[str, Any]]:
+        """The newest version of every name, drafts included, workflows first: what `ritesmith list` shows."""
+        return [self._row(artifact) for artifact in self.registry.newest(kind, ("active", "draft"))]
+
+    def found(self, query: str, limit: int = SEARCH_LIMIT) -> list[dict[str, Any]]:
+        """What the search finds, best first, each with its score."""
+        return [self._row(artifact) | {"score": round(hit.score, 3)} for hit, artifact in self.search(query, limit)]
+
+    def details(self, reference: str) -> dict[str, Any]:
+        """Everything about one artifact: what it says of itself, its text, provenance, aliases and versions."""
+        artifact = self.registry.get(reference) if "@" in reference or "." not in reference else self._active(reference)
+        said = self.said(artifact)
+        return self._row(artifact) | {
+            "digest": artifact.digest,
+            "created_at": artifact.created_at,
+            "description": said.description,
+            "contract": said.model_dump(mode="json", by_alias=True, exclude_unset=True),
+            "text": artifact.text,
+            "aliases": [phrase for phrase in self.registry.aliases(artifact.name) if phrase != said.intent],
+            "provenance": artifact.provenance.model_dump(mode="json"),
+            "versions": [
+                {"version": each.version, "status": each.status, "digest": each.digest, "created_at": each.created_at}
+                for each in self.registry.versions(artifact.name)
+            ],
+        }
+
+    def _row(self, artifact: Artifact) -> dict[str, Any]:
+        said = self.said(artifact)
+        return {
+            "kind": artifact.kind,
+            "name": artifact.name,
+            "version": artifact.version,
+            "intent": said.intent,
+            "effect": artifact.effect,
+            "risk": artifact.risk,
+            "status": artifact.status,
+            "source": artifact.provenance.source,
+        }
+
+    def documents(self, namespace: str | None = None) -> list[dict[str, Any]]:
+        """The documents of a namespace, or of all: namespace, key, version, value."""
+        rows = self.connection.execute(
+            "SELECT namespace, key, version, value FROM store WHERE ?1 IS NULL OR namespace = ?1 ORDER BY namespace, key",
+            (namespace,),
+        )
+        return [dict(row) | {"value": json.loads(row["value"])} for row in rows]
+
+    def document(self, namespace: str, key: str) -> dict[str, Any]:
+        """One document; NotFound with the near miss."""
+        documents = {each["key"]: each for each in self.documents(namespace)}
+        if key not in documents:
+            near = near_miss(key, documents)
+            raise NotFound(f"there is no document '{namespace}/{key}'", hint=f"did you mean '{near}'?" if near else "")
+        return documents[key]
+
+    def init_demo(self, folder: Path) -> dict[str, Any]:
+        """Seed the documents of the refund example, and write its files into `folder`; nothing is overwritten."""
+        demo = Path(__file__).parent / "demo"
+        world = json.loads((demo / "store.json").read_text(encoding="utf-8"))
+        with transaction(self.connection):
+            added = hosts.store.write_world(self.connection, world, self.clock.now())
+        written, kept = [], []
+        for name in ("order.json", "refund_examples.json"):
+            target = folder / name
+            try:
+                with target.open("x", encoding="utf-8") as file:
+                    file.write((demo / name).read_text(encoding="utf-8"))
+                written.append(name)
+            except FileExistsError:
+                kept.append(name)
+            except OSError as error:
+                raise InvalidInput(f"'{target}' cannot be written: {error.strerror}") from None
+        return {"documents": added, "written": written, "kept": kept}
+
+
+# ---------------------------------------------------------------- files and values
+
+
+def content_folder() -> Path:
+    """Where the bundled capabilities, workflows and guardrails are: inside the package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "content"
+    return inside if inside.is_dir() else Path(__file__).parent.parent
+
+
+def read_text(file: Path) -> str:
+    """A file's text; NotFound or InvalidInput with what is wrong with it."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        near = near_miss(file.name, [each.name for each in file.parent.glob("*")] if file.parent.is_dir() else [])
+        raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
+    except OSError as error:
+        raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise InvalidInput(f"'{file}' has {len(data)} bytes; at most {FILE_BYTES_MAX} are read")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"'{file}' is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
+
+
+def parse_json(text: str, what: str) -> JSON:
+    """A JSON text as a value; InvalidInput with line and column where it is none, or says a key twice."""
+    value, findings = _parse_json(text, what)
+    if findings:
+        raise InvalidInput(f"{findings[0].where}: {findings[0].message}", hint=findings[0].hint)
+    return value
+
+
+def _parse_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+            raise ValueError(f"the key {twice!r} stands twice in one object")
+        return seen
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_constant=refuse), []
+    except json.JSONDecodeError as error:
+        where = Where(file=file, line=error.lineno, column=error.colno)
+        return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]
+    except ValueError as error:
+        return None, [Finding(code="not_json", where=Where(file=file), message=str(error))]
+    except RecursionError:
+        return None, [Finding(code="not_json", where=Where(file=file), message="the JSON is nested too deeply")]
+
+
+def _bundled_files() -> list[tuple[Path, str]]:
+    folder = content_folder()
+    files = [*sorted((folder / "capabilities").rglob("*.lua")), *sorted((folder / "workflows").glob("*.json"))]
+    return [(file, file.read_text(encoding="utf-8")) for file in files]
+
+
+def _references(workflow: Workflow) -> list[str]:
+    """Every capability that a workflow names, compensations included, once."""
+    names: list[str] = []
+    for node in workflow.nodes:
+        if isinstance(node, TaskNode):
+            names.append(node.capability)
+            if node.compensation is not None:
+                names.append(node.compensation.capability)
+    return list(dict.fromkeys(names))
+
+
+def _check_input(ref: str, schema: Mapping[str, Any], input: JSON) -> None:
+    try:
+        size = len(json.dumps(input, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+    except UnicodeEncodeError:
+        raise InvalidInput("the input holds half of a surrogate pair, which is not Unicode text") from None
+    except ValueError as error:
+        raise InvalidInput(f"the input is not JSON: {error}") from None
+    if size > INPUT_BYTES_MAX:
+        raise InvalidInput(f"the input has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
+    wrong = problems(dict(schema), input)
+    if wrong:
+        found = "; ".join(f"{path}: {what}" for path, what in wrong)
+        raise InvalidInput(
+            f"the input does not fit '{ref}': {found}",
+            hint=f"see its input schema: ritesmith show {ref}",
+            problems=[{"path": path, "message": what} for path, what in wrong],
+        )
+
+
+def _policy_finding(decision: Decision) -> Finding:
+    return Finding(
+        code="policy_denied",
+        message=f"rule '{decision.rule or 'none'}': {decision.reason} (risk {decision.risk}: {decision.risk_reason})",
+        hint="change the grants, or the rules in guardrails/policy.toml",
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _user() -> str:
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or "somebody"

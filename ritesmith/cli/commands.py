@@ -1,0 +1,512 @@
+"""The commands: each reads its words, makes one call on `app`, and shows what comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ritesmith import __version__
+from ritesmith.errors import ForgeExhausted, InvalidInput, RiteSmithError
+
+if TYPE_CHECKING:
+    from ritesmith.app import RiteSmith
+    from ritesmith.trace import RunView
+
+F = TypeVar("F", bound=Callable[..., Any])
+FAILED = 8
+"""Exit code of a command whose run ended badly: that of SagaError."""
+
+
+class Group(click.Group):
+    """A group that knows what was probably meant."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.commands, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ritesmith")
+@click.option("--db", metavar="FILE", help="The registry file [RITESMITH_DB; else the nearest registry.db upward].")
+@click.pass_context
+def ritesmith(context: click.Context, db: str | None) -> None:
+    """Decide once, define, then execute: checked Lua capabilities and durable workflows, no model in the loop.
+
+    \b
+    Start:    ritesmith init --demo
+    Decide:   ritesmith forge "process an order refund, with approval above 100"
+    Execute:  ritesmith run orders.refund --input @order.json
+    Look:     ritesmith trace RUN
+
+    \b
+    Exit codes: 0 done, 2 wrong input, 3 not found, 4 conflict, 5 rejected by the guard, 6 the forge found nothing,
+    7 sandbox, 8 the run failed, 9 registry file, 130 interrupted.
+    """
+    context.obj = db
+
+
+def with_json(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def with_app(command: F) -> Callable[..., Any]:
+    """Open the registry around a command, and tell on stderr when it is made."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from ritesmith.app import RiteSmith
+
+        with RiteSmith.open(click.get_current_context().obj, on_install=talk) as app:
+            return command(app, *args, **kwargs)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    return wrapped
+
+
+def talk(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+# ---------------------------------------------------------------- beginning
+
+
+@ritesmith.command()
+@click.option("--demo", is_flag=True, help="Seed four orders, and write order.json and refund_examples.json.")
+@with_json
+@click.pass_obj
+def init(db: str | None, demo: bool, as_json: bool) -> None:
+    """Make the registry in this folder, with the bundled library in it.
+
+    With --demo also the documents of the refund example. Nothing that exists is overwritten.
+    """
+    from ritesmith.app import RiteSmith
+    from ritesmith.cli import show
+
+    # Here, not in some folder above: init makes a place of its own.
+    with RiteSmith.open(db or "registry.db", on_install=talk) as app:
+        done = app.init_demo(Path.cwd()) if demo else {}
+        told = {"registry": str(app.path), "artifacts": len(app.registry.names()), **done}
+        emit(told) if as_json else show.init(told, demo)
+
+
+@ritesmith.command()
+@click.argument("intent")
+@click.option("--examples", metavar="FILE", help="JSON list of examples: they decide what may be reused or accepted.")
+@click.option(
+    "--effect",
+    type=click.Choice(["pure", "read", "write"]),
+    default="write",
+    show_default=True,
+    help="The widest effect that the result may have.",
+)
+@click.option("--name", help="The name that the result must bear.")
+@click.option("--no-model", is_flag=True, help="Reuse and compose only, even when a model is configured.")
+@click.option("--rounds", type=click.IntRange(0, 10), default=3, show_default=True, help="Repairs asked of the model.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Budget of this forge; reserved before each call.")
+@click.option("--dry-run", is_flag=True, help="Publish nothing, remember nothing.")
+@with_json
+@with_app
+def forge(
+    app: RiteSmith,
+    intent: str,
+    examples: str | None,
+    effect: Any,
+    name: str | None,
+    no_model: bool,
+    rounds: int,
+    max_tokens: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Turn INTENT into a registered workflow or capability: reuse, then compose, then ask a model.
+
+    \b
+    Without a model: what exists and provably fits is reused, what can be composed is composed, for 0 tokens.
+    With one: OPENAI_API_KEY, RITESMITH_LLM_BASE_URL (any OpenAI-compatible server), RITESMITH_LLM_MODEL.
+    """
+    import os
+
+    from ritesmith.cli import show
+    from ritesmith.forge.author import settings_from_env
+
+    given = _examples(examples) if examples else []
+    settings = None if no_model else settings_from_env(os.environ)
+    try:
+        report = app.forge(
+            intent,
+            examples=given,
+            effect=effect,
+            name=name,
+            settings=settings,
+            rounds=rounds,
+            max_tokens=max_tokens,
+            dry_run=dry_run,
+            on_progress=talk if sys.stderr.isatty() else lambda text: None,
+        )
+    except ForgeExhausted as error:
+        if not as_json:
+            show.forge(error.facts["report"])
+        raise
+    emit(report.model_dump(mode="json")) if as_json else show.forge(report.model_dump(mode="json"))
+
+
+def _examples(file: str) -> list[Any]:
+    from ritesmith.app import parse_json, read_text
+
+    value = parse_json(read_text(Path(file)), file)
+    if isinstance(value, dict) and isinstance(value.get("examples"), list):
+        value = value["examples"]
+    if not isinstance(value, list):
+        raise InvalidInput(f"'{file}' holds no list of examples", hint='[{"input": ..., "output": ...}, ...]')
+    return value
+
+
+@ritesmith.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@with_json
+@with_app
+def check(app: RiteSmith, file: Path, as_json: bool) -> int:
+    """Check a capability (.lua) or workflow (.json) FILE: shape, sense, then a trial of its examples. Writes nothing."""
+    from ritesmith.cli import show
+
+    checked = app.check_file(file)
+    if as_json:
+        emit(
+            {
+                "kind": checked.kind,
+                "name": checked.name,
+                "findings": [finding.model_dump(mode="json") for finding in checked.findings],
+                "trial": checked.trial.figures(),
+            }
+        )
+    else:
+        show.checked(checked, file)
+    return 5 if checked.errors else 0
+
+
+@ritesmith.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@with_json
+@with_app
+def publish(app: RiteSmith, file: Path, as_json: bool) -> None:
+    """Check FILE and publish it; the same text again changes nothing, another text is the next version."""
+    artifact, new = app.publish_file(file)
+    if as_json:
+        emit({"artifact": artifact.ref, "digest": artifact.digest, "status": artifact.status, "new": new})
+        return
+    click.echo(f"{'published' if new else 'already there:'} {artifact.ref} ({artifact.status}, {artifact.digest[:12]})")
+    if artifact.status == "draft":
+        talk(f"it waits for a person's approval: ritesmith approve {artifact.ref}")
+
+
+# ---------------------------------------------------------------- the registry
+
+
+@ritesmith.command("list")
+@click.option("--kind", type=click.Choice(["capability", "workflow"]))
+@with_json
+@with_app
+def list_(app: RiteSmith, kind: Any, as_json: bool) -> None:
+    """The registry: the newest version of every workflow and capability."""
+    from ritesmith.cli import show
+
+    rows = app.listing(kind)
+    emit({"artifacts": rows}) if as_json else show.artifacts(rows)
+
+
+@ritesmith.command()
+@click.argument("query")
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+@with_json
+@with_app
+def search(app: RiteSmith, query: str, limit: int, as_json: bool) -> None:
+    """Find artifacts by what they are for. Words only propose: `forge` decides by contract and examples."""
+    from ritesmith.cli import show
+
+    rows = app.found(query, limit)
+    emit({"query": query, "artifacts": rows}) if as_json else show.artifacts(rows, query)
+
+
+@ritesmith.command("show")
+@click.argument("reference")
+@click.option("--source", is_flag=True, help="Only the stored text.")
+@with_json
+@with_app
+def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
+    """One artifact by NAME, NAME@VERSION or digest: contract, source, examples, provenance, versions."""
+    from ritesmith.cli import show
+
+    details = app.details(reference)
+    if as_json:
+        emit(details)
+    elif source:
+        click.echo(details["text"])
+    else:
+        show.artifact(details)
+
+
+# ---------------------------------------------------------------- runs
+
+
+@ritesmith.command()
+@click.argument("reference")
+@click.option("--input", "given", default="{}", metavar="@FILE|JSON|-", help="The input: a file, JSON text, or stdin.")
+@click.option("--idempotency-key", help="The same key again gives the same run instead of another one.")
+@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_json
+@with_app
+def run(
+    app: RiteSmith, reference: str, given: str, idempotency_key: str | None, wait_seconds: float, as_json: bool
+) -> int:
+    """Run a workflow or capability by NAME or NAME@VERSION, or a workflow FILE.json.
+
+    \b
+    The run is durable: after Ctrl-C or a crash, `ritesmith resume` finishes it without repeating a finished step.
+    Exit code 0: succeeded, or waiting for somebody; 8: it failed.
+    """
+    value = _json_of(given)
+    started = app.start(reference, value, idempotency_key=idempotency_key)
+    if not as_json:
+        talk(f"run {started}")
+    return _drive(app, started, wait_seconds, as_json)
+
+
+@ritesmith.command()
+@click.argument("run", required=False)
+@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_json
+@with_app
+def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) -> int:
+    """Carry RUN on, or every interrupted run and every run whose time has come."""
+    from ritesmith.cli import show
+
+    if run is not None:
+        return _drive(app, app.run_id(run), wait_seconds, as_json)
+    views: list[RunView] = []
+    failed: list[dict[str, Any]] = []
+    for each in app.unfinished():
+        try:
+            views.append(app.drive(each, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds))
+        except RiteSmithError as error:  # one bad run must not keep the others from going on
+            failed.append({"run": each, "error": error.as_dict()})
+    if as_json:
+        emit({"runs": [view.model_dump(mode="json") for view in views], "failed": failed})
+    else:
+        for view in views:
+            show.outcome(view)
+        for one in failed:
+            talk(f"{one['run']}: {one['error']['message']}")
+        if not views and not failed:
+            talk("nothing to resume")
+    return FAILED if failed else 0
+
+
+@ritesmith.command()
+@click.argument("target")
+@click.option("--by", help="Who decides [the user's name].")
+@click.option("--comment", default="", help="Why.")
+@click.option("--digest", help="Only if what is asked has this digest.")
+@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_json
+@with_app
+def approve(
+    app: RiteSmith,
+    target: str,
+    by: str | None,
+    comment: str,
+    digest: str | None,
+    wait_seconds: float,
+    as_json: bool,
+) -> int:
+    """Say yes to the approval a RUN waits for, or to a draft version NAME@VERSION."""
+    if "." in target:
+        approved = app.approve_artifact(target, by=by, digest=digest)
+        if as_json:
+            emit({"approved": [{"artifact": each.ref, "digest": each.digest} for each in approved]})
+        else:
+            for each in approved:
+                click.echo(f"approved {each.ref} ({each.digest[:12]})")
+        return 0
+    return _answer(app, target, "approved", by, comment, digest, wait_seconds, as_json)
+
+
+@ritesmith.command()
+@click.argument("run")
+@click.option("--by", help="Who decides [the user's name].")
+@click.option("--comment", default="", help="Why.")
+@click.option("--digest", help="Only if what is asked has this digest.")
+@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_json
+@with_app
+def reject(
+    app: RiteSmith, run: str, by: str | None, comment: str, digest: str | None, wait_seconds: float, as_json: bool
+) -> int:
+    """Say no to the approval a RUN waits for."""
+    return _answer(app, run, "rejected", by, comment, digest, wait_seconds, as_json)
+
+
+def _answer(
+    app: RiteSmith,
+    run: str,
+    decision: str,
+    by: str | None,
+    comment: str,
+    digest: str | None,
+    wait_seconds: float,
+    as_json: bool,
+) -> int:
+    found = app.run_id(run)
+    waiting = app.view(found).waiting
+    if waiting is not None and waiting.kind == "approval" and not as_json:
+        talk(f"{decision}: {waiting.prompt} ({waiting.digest[:12]})")
+    app.answer(found, decision, by=by, comment=comment, digest=digest)
+    return _drive(app, found, wait_seconds, as_json, exit_code=False)
+
+
+@ritesmith.command()
+@click.argument("run")
+@click.option("--payload", required=True, metavar="@FILE|JSON|-", help="What arrived.")
+@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_json
+@with_app
+def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json: bool) -> int:
+    """Give a RUN the callback it waits for."""
+    found = app.run_id(run)
+    app.deliver(found, _json_of(payload))
+    return _drive(app, found, wait_seconds, as_json, exit_code=False)
+
+
+@ritesmith.command()
+@click.argument("run")
+@click.option("--happened/--did-not-happen", required=True, help="Whether the write took place.")
+@click.option("--result", default="{}", metavar="@FILE|JSON|-", help="What it answered, if it happened.")
+@click.option("--by", help="Who says so [the user's name].")
+@with_json
+@with_app
+def resolve(app: RiteSmith, run: str, happened: bool, result: str, by: str | None, as_json: bool) -> int:
+    """Say what became of the write of a RUN whose status is unknown."""
+    found = app.run_id(run)
+    app.resolve(found, happened=happened, result=_json_of(result), by=by)
+    return _drive(app, found, 60.0, as_json, exit_code=False)
+
+
+@ritesmith.command()
+@click.option("--status", help="Only runs in this status.")
+@click.option("--workflow", help="Only runs of this workflow.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@with_json
+@with_app
+def runs(app: RiteSmith, status: str | None, workflow: str | None, limit: int, as_json: bool) -> None:
+    """Runs, newest first."""
+    from ritesmith.cli import show
+
+    rows = app.runs(status=status, workflow=workflow, limit=limit)
+    emit({"runs": rows}) if as_json else show.runs(rows)
+
+
+@ritesmith.command()
+@click.argument("run")
+@with_json
+@with_app
+def trace(app: RiteSmith, run: str, as_json: bool) -> None:
+    """What happened in RUN: every step, attempt, wait, host call and compensation, from its journal."""
+    from ritesmith.cli import show
+
+    view = app.view(run)
+    emit(view.model_dump(mode="json")) if as_json else show.trace(view)
+
+
+# ---------------------------------------------------------------- the store and the sandbox
+
+
+@ritesmith.group(cls=Group)
+def store() -> None:
+    """The documents that capabilities read and write."""
+
+
+@store.command("list")
+@click.argument("namespace", required=False)
+@with_json
+@with_app
+def store_list(app: RiteSmith, namespace: str | None, as_json: bool) -> None:
+    """The documents of NAMESPACE, or of all namespaces."""
+    from ritesmith.cli import show
+
+    rows = app.documents(namespace)
+    emit({"documents": rows}) if as_json else show.documents(rows)
+
+
+@store.command("get")
+@click.argument("namespace")
+@click.argument("key")
+@with_json
+@with_app
+def store_get(app: RiteSmith, namespace: str, key: str, as_json: bool) -> None:
+    """One document."""
+    found = app.document(namespace, key)
+    emit(found) if as_json else click.echo(json.dumps(found["value"], ensure_ascii=False, indent=2))
+
+
+@ritesmith.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--input", "given", default="{}", metavar="@FILE|JSON|-", help="The input of the script.")
+@click.option("--jsonl", is_flag=True, help='Read lines {"source", "input"} from stdin, answer one line each.')
+@with_json
+def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
+    """Run one Lua FILE that defines run(input, context) in the sandbox, without host functions."""
+    from ritesmith.app import read_text
+    from ritesmith.sandbox import Sandbox
+    from ritesmith.sandbox.door import serve, shown
+
+    if jsonl == (file is not None):
+        raise click.UsageError("Give either a FILE or --jsonl.")
+    with Sandbox(workers=1) as box:
+        if jsonl:
+            serve(sys.stdin.buffer, lambda line: click.echo(line, nl=False), box)
+            return 0
+        assert file is not None
+        reply = shown(box.run(read_text(file), _json_of(given), name=file.stem))
+    if as_json or reply["status"] == "ok":
+        emit(reply) if as_json else click.echo(json.dumps(reply["output"], ensure_ascii=False, indent=2))
+    else:
+        talk(f"{reply['status']}: {reply.get('message', '')}")
+    return 0 if reply["status"] == "ok" else 7
+
+
+# ---------------------------------------------------------------- shared
+
+
+def _json_of(given: str) -> Any:
+    """The value of `@file`, `-` (stdin) or JSON text."""
+    from ritesmith.app import parse_json, read_text
+
+    if given == "-":
+        return parse_json(click.get_text_stream("stdin").read(), "stdin")
+    if given.startswith("@"):
+        return parse_json(read_text(Path(given[1:])), given[1:])
+    return parse_json(given, "--input")
+
+
+def _drive(app: RiteSmith, run: str, wait_seconds: float, as_json: bool, *, exit_code: bool = True) -> int:
+    """Carry a run on and show how it stands; the exit code tells a failed run where one was asked to run."""
+    from ritesmith.cli import show
+
+    view: RunView = app.drive(run, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds)
+    emit(view.model_dump(mode="json")) if as_json else show.outcome(view)
+    failed = view.status in ("failed", "compensated", "compensation_failed", "cancelled", "unknown")
+    return FAILED if failed and exit_code else 0

@@ -1,0 +1,373 @@
+"""How things look to a person: rich tables and trees on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+if TYPE_CHECKING:
+    from ritesmith.app import Checked
+    from ritesmith.models import Entry
+    from ritesmith.saga import State
+    from ritesmith.trace import RunView, StepView, WaitingView
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+STATUS_STYLE = {
+    "succeeded": "green",
+    "active": "green",
+    "failed": "red",
+    "compensation_failed": "red",
+    "compensated": "yellow",
+    "unknown": "magenta",
+    "waiting": "cyan",
+    "sleeping": "cyan",
+    "draft": "yellow",
+    "retrying": "yellow",
+}
+MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
+
+
+def _status(word: str) -> Text:
+    return Text(word, style=STATUS_STYLE.get(word, ""))
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        right = column in ("score", "seconds", "fuel", "entries")
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    return table
+
+
+def _pairs(pairs: Sequence[tuple[str, RenderableType]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(name, value)
+    return grid
+
+
+def _short(value: Any, length: int = 200) -> Text:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return Text(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def _when(at: float | None) -> str:
+    if at is None:
+        return ""
+    from ritesmith.saga import iso
+
+    return iso(at)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+# ---------------------------------------------------------------- registry and forge
+
+
+def init(told: Mapping[str, Any], demo: bool) -> None:
+    out.print(f"{escape(told['registry'])}: {told['artifacts']} artifacts", soft_wrap=True)
+    if not demo:
+        out.print('next: ritesmith forge "what you want"', soft_wrap=True)
+        return
+    out.print(f"{told['documents']} documents seeded: ritesmith store list", soft_wrap=True)
+    for name in told["written"]:
+        out.print(f"wrote {name}")
+    for name in told["kept"]:
+        out.print(f"kept {name}, which was there")
+    out.print("\nnext:")
+    for line in (
+        'ritesmith forge "process an order refund, with approval above 100" --examples refund_examples.json',
+        "ritesmith run orders.refund --input @order.json",
+        "ritesmith runs",
+    ):
+        out.print(f"  {line}", soft_wrap=True)
+
+
+def forge(report: Mapping[str, Any]) -> None:
+    tiers = _table("tier", "result", "why", "seconds")
+    for tier in report["tiers"]:
+        tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
+    out.print(tiers)
+    shown = [each for each in report["candidates"] if each["tier"] != "none"] or report["candidates"][:3]
+    if shown:
+        table = _table("candidate", "score", "examples", "verdict", "why")
+        for each in shown:
+            passed = f"{each['passed']}/{each['total']}" if each["total"] else "-"
+            table.add_row(each["ref"], f"{each['score']:.1f}", passed, each["tier"], Text(each["reason"]))
+        out.print(table)
+        hidden = len(report["candidates"]) - len(shown)
+        if hidden:
+            out.print(f"({hidden} more candidates did not fit; --json has them)")
+    if report["findings"]:
+        out.print(findings_table(report["findings"]))
+    cost = "" if report["cost"] is None else f", cost {report['cost']}"
+    model = f" from {report['model']} in {report['calls']} calls" if report["model"] else ""
+    seconds = _seconds(report["seconds"])
+    out.print(f"findings {len(report['findings'])}, tokens {report['tokens']}{model}{cost}, time {seconds}")
+    if not report["artifact"]:
+        return
+    verb = {"exact": "reused", "verified": "reused", "composed": "composed", "authored": "authored"}[report["tier"]]
+    dry = " (dry run: nothing was published)" if report["dry_run"] else ""
+    out.print(f"{verb} [bold]{report['artifact']}[/bold]: {escape(report['reason'])}{dry}", soft_wrap=True)
+    if report["status"] == "draft" and not report["dry_run"]:
+        out.print(f"it waits for a person: ritesmith show {report['artifact']}", soft_wrap=True)
+        out.print(f"next: ritesmith approve {report['artifact']}", soft_wrap=True)
+    elif not report["dry_run"]:
+        out.print(f"next: ritesmith run {report['artifact'].split('@')[0]} --input @FILE", soft_wrap=True)
+
+
+def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("severity", "where", "code", "finding")
+    for each in findings:
+        where = each["where"]
+        place = ":".join(str(where[key]) for key in ("file", "line", "column") if where[key])
+        words = Text(each["message"])
+        if each["hint"]:
+            words.append(f"\n{each['hint']}", style="dim")
+        style = "red" if each["severity"] == "error" else "yellow"
+        table.add_row(
+            Text(each["severity"], style=style),
+            Text(" ".join(p for p in (place, where["path"]) if p)),
+            each["code"],
+            words,
+        )
+    return table
+
+
+def checked(result: Checked, file: Path) -> None:
+    if result.findings:
+        out.print(findings_table([finding.model_dump(mode="json") for finding in result.findings]))
+    trial = result.trial
+    tried = f", {trial.passed} of {trial.cases} examples met" if trial.cases else ""
+    errors, warnings = len(result.errors), len(result.findings) - len(result.errors)
+    out.print(f"{escape(str(file))}: {errors} errors, {warnings} warnings{tried}", soft_wrap=True)
+
+
+def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> None:
+    scored = bool(rows) and "score" in rows[0]
+    table = _table("kind", "name", "version", "intent", "effect", "risk", "status", *(["score"] if scored else []))
+    table.columns[1].no_wrap = True
+    for row in rows:
+        cells = [row["kind"], row["name"], str(row["version"]), Text(row["intent"]), row["effect"], row["risk"]]
+        table.add_row(*cells, _status(row["status"]), *([f"{row['score']:.1f}"] if scored else []))
+    if rows:
+        out.print(table)
+    elif query is not None:
+        err.print(f"nothing shares a word with {escape(repr(query))}")
+
+
+def artifact(details: Mapping[str, Any]) -> None:
+    contract, provenance = details["contract"], details["provenance"]
+    ref = f"{details['name']}@{details['version']}"
+    pairs: list[tuple[str, RenderableType]] = [
+        ("intent", Text(details["intent"])),
+        ("status", _status(details["status"])),
+        ("effect", f"{details['effect']} (risk {details['risk']})"),
+        ("digest", details["digest"]),
+        ("source", f"{provenance['source']}, {_when(details['created_at'])}, {provenance['lua_version']}"),
+    ]
+    if details["description"]:
+        pairs.insert(1, ("description", Text(details["description"])))
+    if provenance["model"]:
+        pairs.append(("model", f"{provenance['model']}, {provenance['tokens']} tokens"))
+    trial = provenance["trial"]
+    if trial.get("cases"):
+        spent = f"at most {trial['fuel_max']} fuel"
+        pairs.append(("trial", f"{trial['passed']} of {trial['cases']} examples met, {spent}"))
+    if details["aliases"]:
+        pairs.append(("aliases", Text("\n".join(details["aliases"]))))
+    for name, grant in contract.get("grants", {}).items():
+        pairs.append(("grant", Text(f"{name} {json.dumps(grant)}")))
+    versions = ", ".join(f"{each['version']} ({each['status']})" for each in details["versions"])
+    out.print(f"[bold]{details['kind']} {ref}[/bold]")
+    out.print(_pairs([*pairs, ("versions", versions)]))
+    for side in ("input", "output"):
+        if isinstance(contract.get(side), dict):
+            out.print(_schema(side, contract[side]))
+    if details["kind"] == "workflow":
+        out.print(_nodes(contract))
+    examples = _table("input", "gives", title="examples")
+    for example in contract.get("examples", []):
+        examples.add_row(_short(example["input"], 120), _gives(example))
+    out.print(examples)
+    if details["kind"] == "capability":
+        code = details["text"].partition("]]\n")[2].strip("\n")
+        out.print(Syntax(code, "lua", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _gives(example: Mapping[str, Any]) -> Text:
+    if "error" in example:
+        return Text(f"error {example['error']}", style="yellow")
+    words = " ".join(str(example[key]) for key in ("status", "outcome") if key in example)
+    return Text(words + " ").append_text(_short(example["output"], 160)) if "output" in example else Text(words)
+
+
+def _schema(side: str, schema: Mapping[str, Any]) -> Table:
+    table = _table(side, "type", "required", "meaning")
+    for name, part in schema.get("properties", {}).items():
+        kind = part.get("type", "any") if isinstance(part, dict) else "any"
+        words = " ".join(
+            str(part[key])
+            for key in ("description", "enum", "format", "pattern")
+            if isinstance(part, dict) and key in part
+        )
+        shown = "|".join(kind) if isinstance(kind, list) else str(kind)
+        table.add_row(name, shown, "yes" if name in schema.get("required", []) else "", Text(words))
+    return table
+
+
+def _nodes(workflow: Mapping[str, Any]) -> Table:
+    table = _table("node", "kind", "what", "then")
+    for node in workflow["nodes"]:
+        what = node.get("capability") or _short(
+            node.get("prompt") or node.get("outcome") or node.get("seconds") or "", 60
+        )
+        if node.get("compensation"):
+            what = f"{what}\nundone by {node['compensation']['capability']}"
+        ways = [str(node["next"])] if node.get("next") else []
+        ways += [f"{_short(case['when'], 60)}: {case['target']}" for case in node.get("cases", [])]
+        ways += [f"otherwise: {node['default']}"] if "default" in node else []
+        ways += [f"on {each['code']}: {each['target']}" for each in node.get("on_error", [])]
+        ways += [f"{key}: {node[key]}" for key in ("on_reject", "on_timeout") if node.get(key)]
+        table.add_row(node["id"], node["kind"], what, Text("\n".join(ways)))
+    return table
+
+
+# ---------------------------------------------------------------- runs
+
+
+def watcher() -> Callable[[Entry, State], None] | None:
+    """Tells each step on stderr as it becomes durable; None where stderr is no terminal."""
+    return _watch if sys.stderr.isatty() else None
+
+
+def _watch(entry: Entry, state: State) -> None:
+    data, line = entry.data, None
+    match entry.kind:
+        case "step_succeeded":
+            line = f"[green]✓[/green] {entry.node}"
+        case "compensation_succeeded":
+            line = f"[yellow]↶[/yellow] {entry.node}"
+        case "attempt_failed" | "step_failed" | "compensation_failed":
+            again = f", again at {_when(data['retry_at'])}" if "retry_at" in data else ""
+            line = f"[red]✗[/red] {entry.node}: {escape(data['error']['code'])}{again}"
+        case "switched":
+            line = f"[dim]→ {entry.node}: {data['next']}[/dim]"
+        case "sleep_started":
+            line = f"[cyan]⏸[/cyan] {entry.node}: until {_when(data['until'])}"
+        case "approval_requested" | "wait_started":
+            line = f"[cyan]⏸[/cyan] {entry.node}: waiting"
+        case "approval_decided":
+            line = f"[green]✓[/green] {entry.node}: {data['output']['decision']} by {escape(data['output']['by'])}"
+    if line is not None:
+        err.print(line)
+
+
+def outcome(view: RunView) -> None:
+    head = Text.assemble("run ", (view.run, "bold"), " ", _status(view.status))
+    if view.outcome:
+        head.append(f" ({view.outcome})")
+    out.print(head)
+    if view.output is not None and view.final:
+        out.print_json(json.dumps(view.output, ensure_ascii=False))
+    if view.error:
+        out.print(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"), soft_wrap=True)
+    if view.undone:
+        out.print(Text(f"undone, newest first: {', '.join(view.undone)}", style="yellow"), soft_wrap=True)
+    for each in view.not_undone:
+        out.print(Text(f"not undone: {each['path']}: {each['error']['message']}", style="red"), soft_wrap=True)
+    if view.waiting is not None:
+        out.print(_waits(view.waiting), soft_wrap=True)
+        out.print(f"next: {view.waiting.command}", soft_wrap=True)
+
+
+def _waits(waiting: WaitingView) -> Text:
+    until = f", until {_when(waiting.until)}" if waiting.until is not None else ""
+    words = f"waits at {waiting.node} for {waiting.kind}{until}"
+    return Text(f"{words}: {waiting.prompt}" if waiting.prompt else words)
+
+
+def runs(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        err.print("no runs")
+        return
+    table = _table("run", "workflow", "status", "outcome", "started", "due")
+    table.columns[0].no_wrap = True
+    for row in rows:
+        due = "" if row["due_at"] is None else _when(row["due_at"])
+        table.add_row(row["id"], row["workflow"], _status(row["status"]), row["outcome"], _when(row["started_at"]), due)
+    out.print(table)
+
+
+def trace(view: RunView) -> None:
+    head = Text.assemble(("run ", ""), (view.run, "bold"), f" of {view.workflow} ", _status(view.status))
+    if view.outcome:
+        head.append(f" ({view.outcome})")
+    tree = Tree(head)
+    tree.add(Text("input ").append_text(_short(view.input)))
+    for step in view.steps:
+        branch = tree.add(_step(step))
+        for call in step.calls:
+            branch.add(Text(f"{call.function} ").append_text(_call(call)))
+        if step.error:
+            branch.add(Text(f"{step.error.get('code')}: {step.error.get('message')}", style="red"))
+        if step.output is not None:
+            branch.add(Text("→ ").append_text(_short(step.output)))
+    if view.output is not None:
+        tree.add(Text("output ").append_text(_short(view.output)))
+    if view.error:
+        tree.add(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"))
+    parts: list[RenderableType] = [tree]
+    if view.waiting is not None:
+        parts += [_waits(view.waiting), f"next: {view.waiting.command}"]
+    seconds = _seconds(view.updated_at - view.started_at)
+    parts.append(
+        Text(f"{view.entries} entries, fuel {view.fuel}, {seconds} from {_when(view.started_at)}", style="dim")
+    )
+    out.print(Group(*parts))
+
+
+def _step(step: StepView) -> Text:
+    line = Text(MARKS.get(step.status, "·") + " ", style=STATUS_STYLE.get(step.status, ""))
+    line.append(step.path, style="bold").append(f" {step.kind}")
+    if step.attempts > 1:
+        line.append(f", {step.attempts} attempts", style="yellow")
+    if step.ended_at is not None and step.kind in ("task", "compensation"):
+        line.append(f" {_seconds(step.ended_at - step.started_at)}, fuel {step.fuel}", style="dim")
+    if step.note:
+        line.append(f" {step.note}")
+    return line
+
+
+def _call(call: Any) -> Text:
+    text = _short(call.args, 100).append(" → ")
+    if call.error:
+        return text.append(f"{call.error['code']}", style="red")
+    return text.append_text(_short(call.result, 100))
+
+
+def documents(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        err.print("no documents")
+        return
+    table = _table("namespace", "key", "version", "value")
+    for row in rows:
+        table.add_row(row["namespace"], row["key"], str(row["version"]), _short(row["value"], 300))
+    out.print(table)

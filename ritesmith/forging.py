@@ -1,0 +1,531 @@
+"""One `forge`, from intent to artifact: reuse, then compose, then author. A part of `app`, which knows the order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from ritesmith import hosts
+from ritesmith.contract import shape_findings
+from ritesmith.db import transaction
+from ritesmith.errors import ForgeExhausted, InvalidInput
+from ritesmith.forge.compose import Composition, compose
+from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge
+from ritesmith.models import (
+    EFFECT_ORDER,
+    JSON,
+    Artifact,
+    Capability,
+    CapabilityExample,
+    Contract,
+    Finding,
+    Value,
+    Where,
+    WorkflowExample,
+)
+from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
+from ritesmith.search import search
+
+if TYPE_CHECKING:
+    from ritesmith.app import Checked, RiteSmith
+    from ritesmith.forge.author import ModelSettings, Reply
+    from ritesmith.forge.blocks import Draft
+
+CANDIDATES = 10
+NEIGHBOURS = 3
+GUARDED_STEPS_MIN = 2
+"""A composition of one step is the capability itself: that is for the reuse ladder to judge."""
+
+NO_MODEL = (
+    "to have the missing part written, name a model server: set OPENAI_API_KEY, or RITESMITH_LLM_BASE_URL for any "
+    "OpenAI-compatible server, and RITESMITH_LLM_MODEL"
+)
+
+
+class TierReport(Value):
+    """What one tier of the forge did."""
+
+    tier: str
+    result: str
+    reason: str
+    seconds: float
+
+
+class CandidateReport(Value):
+    """What became of one artifact that the search proposed."""
+
+    ref: str
+    kind: str
+    score: float
+    tier: str
+    passed: int
+    total: int
+    reason: str
+
+
+class ForgeReport(Value):
+    """Everything that one `forge` did: the artifact in the end, and how it came to it. `tokens` is 0 without a model."""
+
+    intent: str
+    tier: str
+    artifact: str | None = None
+    kind: str | None = None
+    status: str | None = None
+    reason: str
+    tiers: tuple[TierReport, ...] = ()
+    candidates: tuple[CandidateReport, ...] = ()
+    gaps: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    published: tuple[str, ...] = ()
+    dry_run: bool = False
+    model: str | None = None
+    calls: int = 0
+    tokens: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    seconds: float = 0.0
+
+
+class Forging:
+    """The state of one forge. `run` is its whole life."""
+
+    def __init__(
+        self,
+        app: RiteSmith,
+        request: Request,
+        settings: ModelSettings | None,
+        *,
+        rounds: int,
+        max_tokens: int | None,
+        dry_run: bool,
+        on_progress: Callable[[str], None],
+    ) -> None:
+        self.app = app
+        self.request = request
+        self.settings = settings
+        self.rounds = rounds
+        self.max_tokens = max_tokens
+        self.dry_run = dry_run
+        self.on_progress = on_progress
+        self.tiers: list[TierReport] = []
+        self.candidates: list[CandidateReport] = []
+        self.gaps: tuple[str, ...] = ()
+        self.findings: tuple[Finding, ...] = ()
+        self.replies: list[Reply] = []
+        self.began = perf_counter()
+
+    def run(self) -> ForgeReport:
+        """Try the tiers in order; the report of the first that came to something, or ForgeExhausted with it."""
+        for tier in (self.reuse, self.compose, self.author):
+            began = perf_counter()
+            result, reason, artifact, published = tier()
+            self.tiers.append(
+                TierReport(tier=tier.__name__, result=result, reason=reason, seconds=perf_counter() - began)
+            )
+            if artifact is not None:
+                report = self.report(result, reason, artifact, published)
+                if not self.dry_run:
+                    self.app.registry.log_decision(
+                        self.request.intent, result, artifact.ref, reason, report.model_dump(mode="json")
+                    )
+                return report
+        reason = self.tiers[-1].reason if self.settings else self.missing()
+        report = self.report("none", reason, None, ())
+        raise ForgeExhausted(
+            f"nothing acceptable was found for {self.request.intent!r}: {reason}",
+            hint=self.advice(),
+            report=report.model_dump(mode="json"),
+        )
+
+    def report(self, tier: str, reason: str, artifact: Artifact | None, published: tuple[str, ...]) -> ForgeReport:
+        """What has been done so far."""
+        tokens_in = sum(reply.tokens_in or 0 for reply in self.replies)
+        tokens_out = sum(reply.tokens_out or 0 for reply in self.replies)
+        return ForgeReport(
+            intent=self.request.intent,
+            tier=tier,
+            artifact=artifact.ref if artifact else None,
+            kind=artifact.kind if artifact else None,
+            status=artifact.status if artifact else None,
+            reason=reason,
+            tiers=tuple(self.tiers),
+            candidates=tuple(self.candidates),
+            gaps=self.gaps,
+            findings=self.findings,
+            published=published,
+            dry_run=self.dry_run,
+            model=self.replies[-1].model if self.replies else None,
+            calls=len(self.replies),
+            tokens=tokens_in + tokens_out,
+            tokens_in=tokens_in,
+            tokens_cached=sum(reply.tokens_cached or 0 for reply in self.replies),
+            tokens_out=tokens_out,
+            seconds=perf_counter() - self.began,
+        )
+
+    def missing(self) -> str:
+        """What stands in the way, in words."""
+        parts = []
+        proposed = [each for each in self.candidates if each.tier == "proposed"]
+        if proposed:
+            parts.append(f"the nearest is '{proposed[0].ref}', but {proposed[0].reason}")
+        if self.gaps:
+            parts.append("no capability for: " + "; ".join(self.gaps))
+        elif self.findings:
+            parts.append(f"what could be composed does not pass: {self.findings[0].message}")
+        return "; ".join(parts) or "nothing in the registry answers it"
+
+    def advice(self) -> str:
+        """What to do now."""
+        advice = []
+        proposed = [each for each in self.candidates if each.tier == "proposed"]
+        if proposed:
+            advice.append(
+                f"if '{proposed[0].ref}' is what you mean, run it by its name, or prove it with --examples FILE "
+                "(at least two examples)"
+            )
+        if self.settings is None:
+            advice.append(NO_MODEL)
+        return "; ".join(advice)
+
+    # ------------------------------------------------------------ reuse
+
+    def reuse(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+        """Look what is there; contract and executed examples decide."""
+        best: tuple[int, Artifact, Verdict, Evidence] | None = None
+        for artifact, score in self.proposed():
+            candidate = self.app.candidate(artifact, score)
+            evidence = self.evidence(candidate, artifact)
+            verdict = judge(candidate, self.request, evidence)
+            self.candidates.append(
+                CandidateReport(
+                    ref=artifact.ref,
+                    kind=artifact.kind,
+                    score=round(score, 3),
+                    tier=verdict.tier,
+                    passed=evidence.passed,
+                    total=evidence.total,
+                    reason=verdict.reason,
+                )
+            )
+            rank = {"exact": 0, "verified": 1}.get(verdict.tier)
+            if rank is not None and (best is None or rank < best[0]):
+                best = rank, artifact, verdict, evidence
+        if best is None:
+            count = len(self.candidates)
+            return "none", f"{count} candidates looked at, none proved" if count else "no candidates", None, ()
+        _, artifact, verdict, evidence = best
+        if not self.dry_run:
+            proof = {"source": "reuse", "tier": verdict.tier, "passed": evidence.passed, "digest": artifact.digest}
+            self.app.registry.add_alias(artifact.name, self.request.intent, proof)
+        return verdict.tier, verdict.reason, artifact, ()
+
+    def proposed(self) -> list[tuple[Artifact, float]]:
+        """The artifacts to look at: those that bear this very phrasing, then the search's best."""
+        registry = self.app.registry
+        hits = search(self.app.connection, self.request.intent, CANDIDATES)
+        scores = {hit.name: hit.score for hit in hits}
+        exact = [name for name in registry.names_of_phrase(self.request.intent)]
+        active = {artifact.name: artifact for artifact in registry.newest()}
+        names = dict.fromkeys([*exact, *(hit.name for hit in hits)])
+        return [(active[name], scores.get(name, 0.0)) for name in names if name in active]
+
+    def evidence(self, candidate: Candidate, artifact: Artifact) -> Evidence:
+        """Run the candidate's own examples and the caller's; nothing is run where the contract cannot fit."""
+        if EFFECT_ORDER[candidate.effect] > EFFECT_ORDER[self.request.effect] or contract_fits(candidate, self.request):
+            return Evidence(total=len(self.request.examples))
+        rehearse = self.rehearser(artifact)
+        own = all(rehearse(example).met for example in self.app.said(artifact).examples)
+        passed, messages = 0, []
+        for index, raw in enumerate(self.request.examples):
+            problems = self.rehearse_raw(rehearse, artifact.kind, raw)
+            if problems:
+                messages.append(f"example {index + 1}: {problems[0]}")
+            else:
+                passed += 1
+        total = len(self.request.examples)
+        return Evidence(own_green=own, passed=passed, failed=total - passed, total=total, messages=tuple(messages))
+
+    def rehearser(self, artifact: Artifact) -> Callable[[Any], Rehearsal]:
+        """How to run one example of this artifact."""
+        limits, sandbox = self.app.policy.limits, self.app.sandbox
+        if artifact.kind == "capability":
+            capability = self.app.library.capability(artifact.digest)
+            return lambda example: rehearse_capability(sandbox, capability, example, limits=limits)
+        workflow = self.app.workflow_of(artifact)
+        parts = {ref: self.app.library.capability(digest) for ref, digest in artifact.provenance.pins.items()}
+        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits)
+
+    @staticmethod
+    def rehearse_raw(rehearse: Callable[[Any], Rehearsal], kind: str, raw: Mapping[str, Any]) -> Sequence[str]:
+        """Why one of the caller's examples is not met; empty when it is."""
+        example, findings = read_example(kind, raw, "$")
+        if example is None:
+            return [f"it is no example of a {kind}: {findings[0].where.path} {findings[0].message}"]
+        return rehearse(example).problems
+
+    # ------------------------------------------------------------ compose
+
+    def compose(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+        """Put it together from what is there, without a model."""
+        composition = self.composition()
+        self.gaps = composition.gaps
+        drafts = [draft for draft in composition.drafts if _steps(draft) >= GUARDED_STEPS_MIN]
+        if not drafts:
+            return "none", "no capability for: " + "; ".join(self.gaps) if self.gaps else "nothing to compose", None, ()
+        examples, findings = self.examples("workflow")
+        if findings:
+            self.findings = tuple(findings)
+            return "none", findings[0].message, None, ()
+        for draft in drafts:
+            value = {**draft, "examples": [*draft.get("examples", []), *self.request.examples]}
+            if self.request.name:
+                value["name"] = self.request.name
+            checked = self.app.check_workflow_value(value, "composed.json")
+            widened = self.too_wide(checked)
+            if checked.errors or widened:
+                self.findings = (*checked.errors, *widened)
+                continue
+            self.findings = checked.findings
+            parts = ", ".join(each.capability for each in composition.explanation if each.capability)
+            proof = f"; {len(examples)} of {len(examples)} caller's examples pass" if examples else ""
+            reason = f"made of {parts}{proof}"
+            artifact, new = self.publish(checked, "composed", force_approval=not examples)
+            return "composed", reason, artifact, (artifact.ref,) if new else ()
+        return "none", f"what could be composed does not pass: {self.findings[0].message}", None, ()
+
+    def composition(self) -> Composition:
+        """What the composer makes of the intent with the published capabilities."""
+        artifacts = self.app.registry.newest("capability")
+        contracts: list[Contract] = [self.app.library.capability(each.digest).contract for each in artifacts]
+        effects = {each.name: each.effect for each in artifacts}
+        known = set(effects)
+
+        def rank(clause: str) -> list[tuple[str, float]]:
+            return [
+                (hit.name, hit.score) for hit in search(self.app.connection, clause, CANDIDATES) if hit.name in known
+            ]
+
+        return compose(self.request.intent, contracts, rank, effect_of=effects.__getitem__)
+
+    # ------------------------------------------------------------ author
+
+    def author(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+        """Have a model write what is missing; repair by findings, and accept on examples that it never saw."""
+        if self.settings is None:
+            return "none", "no model is configured", None, ()
+        from ritesmith.forge.author import ask, first_messages, repair_messages
+        from ritesmith.forge.blocks import Draft, merge_draft, parse_draft
+
+        held_back = len(self.request.examples) // 3
+        shown = self.request.examples[: len(self.request.examples) - held_back]
+        visible = self.request.model_copy(update={"examples": shown})
+        messages = first_messages(visible, list(hosts.CATALOG.values()), *self.surroundings())
+        draft, before = Draft(), None
+        without: tuple[str, ...] = ()
+        for round_ in range(self.rounds + 1):
+            if self.over_budget():
+                return "none", f"the budget of {self.max_tokens} tokens is spent", None, ()
+            self.on_progress("asking the model" if round_ == 0 else f"repair {round_} of {self.rounds}")
+            reply = ask(self.settings, messages, without=without)
+            self.replies.append(reply)
+            without = reply.without
+            new, findings = parse_draft(reply.text, truncated=reply.truncated)
+            draft = merge_draft(draft, new)
+            checked: list[Checked] = []
+            if not findings:
+                self.on_progress("checking the draft")
+                checked, findings = self.check_draft(draft, shown)
+            self.findings = tuple(findings)
+            errors = [finding for finding in findings if finding.severity == "error"]
+            if not errors:
+                return self.accept(checked, held_back, messages)
+            told = {(each.code, str(each.where), each.message) for each in errors}
+            if told == before:
+                return "none", f"the model gave the same errors twice: {errors[0].message}", None, ()
+            before = told
+            messages = repair_messages(messages, reply.text, errors)
+        return "none", f"still {len(errors)} errors after {self.rounds} repairs: {errors[0].message}", None, ()
+
+    def surroundings(self) -> tuple[list[Contract], list[str]]:
+        """For the prompt: the contracts of what may be used, nearest first, and the texts of near artifacts."""
+        hits = search(self.app.connection, self.request.intent, 1000)
+        order = {hit.digest: place for place, hit in enumerate(hits)}
+        artifacts = self.app.registry.newest("capability")
+        artifacts.sort(key=lambda each: (order.get(each.digest, len(order)), each.name))
+        allowed = [each for each in artifacts if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[self.request.effect]]
+        contracts = [self.app.library.capability(each.digest).contract for each in allowed]
+        return contracts, [each.text for each in allowed[:NEIGHBOURS] if each.digest in order]
+
+    def over_budget(self) -> bool:
+        """Whether another answer could pass the budget: it is reserved before the call."""
+        if self.max_tokens is None or self.settings is None:
+            return False
+        used = sum((reply.tokens_in or 0) + (reply.tokens_out or 0) for reply in self.replies)
+        return used + self.settings.max_tokens > self.max_tokens
+
+    def check_draft(self, draft: Draft, shown: Sequence[Mapping[str, Any]]) -> tuple[list[Checked], list[Finding]]:
+        """Check every block of a draft, the main one against the caller's examples too."""
+        from ritesmith.forge.blocks import capability_name
+
+        checked: list[Checked] = []
+        findings: list[Finding] = []
+        drafted: dict[str, Capability] = {}
+        for index, text in enumerate(draft.capabilities):
+            file = f"{capability_name(text) or 'capability'}.lua"
+            main = draft.workflow is None and index == len(draft.capabilities) - 1
+            examples, wrong = self.examples("capability", shown) if main else ((), [])
+            one = self.app.check_capability_text(text, file, examples)
+            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one)]
+            checked.append(one)
+            if one.capability is not None:
+                drafted[one.name] = one.capability
+        if draft.workflow is not None and len(drafted) == len(draft.capabilities):
+            examples_, wrong = self.examples("workflow", shown)
+            one = self.app.check_workflow_value(draft.workflow, "workflow.json", drafted=drafted, examples=examples_)
+            findings += [*one.findings, *wrong, *self.name_taken(one)]
+            checked.append(one)
+        if checked and self.request.name and checked[-1].name and checked[-1].name != self.request.name:
+            message = f"it is called {checked[-1].name!r}, and {self.request.name!r} is asked for"
+            findings.append(Finding(code="wrong_name", message=message, hint=f"name it {self.request.name}"))
+        return checked, findings
+
+    def too_wide(self, checked: Checked) -> list[Finding]:
+        """A finding for every capability whose effect is wider than the request allows."""
+        contracts = [checked.capability.contract] if checked.capability else []
+        if checked.workflow is not None:
+            contracts = self.app.contracts_of(checked.workflow)
+        return [
+            Finding(
+                code="effect_too_wide",
+                where=Where(file=f"{contract.name}.lua", path="$.grants"),
+                message=f"the effect of '{contract.name}' is {hosts.effect_of(contract)}, at most "
+                f"{self.request.effect} is allowed",
+                hint="drop the grants that it does not need",
+            )
+            for contract in contracts
+            if EFFECT_ORDER[hosts.effect_of(contract)] > EFFECT_ORDER[self.request.effect]
+        ]
+
+    def name_taken(self, checked: Checked) -> list[Finding]:
+        """A model may not publish a new version of what somebody else made, unless it was asked for by name."""
+        if not checked.name or checked.name == self.request.name or not self.app.registry.versions(checked.name):
+            return []
+        message = f"'{checked.name}' is already in the registry"
+        hint = "use it by its name without writing it again, or give the new one another name"
+        return [Finding(code="name_taken", where=Where(file=checked.name), message=message, hint=hint)]
+
+    def accept(
+        self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]
+    ) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+        """Publish all of a draft that passed, or nothing when an example that was held back is not met."""
+        main = checked[-1]
+        unseen = self.request.examples[len(self.request.examples) - held_back :] if held_back else ()
+        drafted = {one.name: one.capability for one in checked if one.capability is not None}
+        for index, raw in enumerate(unseen):
+            problems = self.rehearse_raw(self.draft_rehearser(main, drafted), main.kind, raw)
+            if problems:
+                place = len(self.request.examples) - held_back + index + 1
+                return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
+        prompt = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+        with transaction(self.app.connection):
+            artifacts = [self.publish(one, "model", prompt_digest=prompt) for one in checked]
+        total = len(self.request.examples)
+        reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
+        reason += f"; {total} of {total} caller's examples pass" if total else ""
+        return "authored", reason, artifacts[-1][0], tuple(artifact.ref for artifact, new in artifacts if new)
+
+    def draft_rehearser(self, main: Checked, drafted: Mapping[str, Capability]) -> Callable[[Any], Rehearsal]:
+        """How to run one example of a draft that is not published."""
+        limits, sandbox = self.app.policy.limits, self.app.sandbox
+        if main.capability is not None:
+            capability = main.capability
+            return lambda example: rehearse_capability(sandbox, capability, example, limits=limits)
+        workflow = main.workflow
+        assert workflow is not None
+        parts = self.app.capabilities_of(workflow, drafted)
+        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits)
+
+    # ------------------------------------------------------------ shared
+
+    def publish(self, checked: Checked, source: Literal["composed", "model"], **more: Any) -> tuple[Artifact, bool]:
+        """Publish what was checked; in a dry run only what it would be is told."""
+        reply = self.replies[-1] if self.replies else None
+        spent = sum((each.tokens_in or 0) + (each.tokens_out or 0) for each in self.replies)
+        return self.app.publish_checked(
+            checked,
+            source=source,
+            author=reply.model if reply else "composer",
+            intent=self.request.intent,
+            model=reply.model if reply else None,
+            tokens=spent,
+            dry_run=self.dry_run,
+            **more,
+        )
+
+    def examples(
+        self, kind: str, raw: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[tuple[Any, ...], list[Finding]]:
+        """The caller's examples as examples of this kind, or the findings why they are none."""
+        read = [
+            read_example(kind, each, f"$[{index}]")
+            for index, each in enumerate(self.request.examples if raw is None else raw)
+        ]
+        return tuple(example for example, _ in read if example), [each for _, findings in read for each in findings]
+
+
+def read_example(
+    kind: str, raw: Mapping[str, Any], path: str
+) -> tuple[CapabilityExample | WorkflowExample | None, list[Finding]]:
+    """One of the caller's examples as an example of a capability or a workflow, or why it is none."""
+    model = CapabilityExample if kind == "capability" else WorkflowExample
+    try:
+        return model.model_validate(raw), []
+    except ValidationError as error:
+        found = shape_findings(error, model.model_fields, code="example_shape", file="examples")
+        placed = [
+            each.model_copy(update={"where": Where(file="examples", path=path + each.where.path[1:])}) for each in found
+        ]
+        return None, placed
+
+
+def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | None) -> Request:
+    """What the caller asks for, with every example at least the shape of one; InvalidInput otherwise."""
+    words = intent.strip()
+    if len(words) < 3 or not any(letter.isalpha() for letter in words):
+        raise InvalidInput(
+            f"the intent {intent!r} says nothing", hint='say what is wanted, such as "average of numbers"'
+        )
+    if len(words) > 2000:
+        raise InvalidInput(f"the intent has {len(words)} characters; at most 2000 are read")
+    for index, example in enumerate(examples):
+        if not isinstance(example, dict) or "input" not in example:
+            raise InvalidInput(
+                f"example {index + 1} has no input",
+                hint='an example is {"input": ..., "output": ...} or has an "error"',
+            )
+        if not {"output", "error", "outcome", "status", "store_after"} & example.keys():
+            raise InvalidInput(
+                f"example {index + 1} does not say what should come out",
+                hint='give "output" or "error"; for a workflow also "outcome", "status" or "store_after"',
+            )
+        fits = [read_example(kind, example, f"$[{index}]") for kind in ("workflow", "capability")]
+        if all(found is None for found, _ in fits):
+            wrong = fits[0][1][0]
+            raise InvalidInput(f"example {index + 1}: {wrong.where.path} {wrong.message}", hint=wrong.hint)
+    return Request(intent=words, examples=tuple(examples), effect=effect, name=name)
+
+
+def _steps(draft: Mapping[str, JSON]) -> int:
+    return sum(1 for node in draft.get("nodes", []) if node.get("kind") == "task")
+
+
+def _times(number: int) -> str:
+    return "one answer" if number == 1 else f"{number} answers"

@@ -1,0 +1,207 @@
+"""The trace: a run's entries folded into what a person or a program reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ritesmith import saga
+from ritesmith.models import FINAL_STATUSES, JSON, Entry, Value
+
+
+class CallView(Value):
+    """One host call of a step."""
+
+    function: str
+    attempt: int
+    args: JSON = None
+    result: JSON = None
+    error: dict[str, Any] | None = None
+
+
+class StepView(Value):
+    """One visit of a node: what came of it, how long it took, what it called."""
+
+    path: str
+    kind: str
+    """task, switch, sleep, wait, approval, compensation, end or run."""
+    status: str
+    """succeeded, failed, retrying, waiting, sleeping, running, unknown."""
+    started_at: float
+    ended_at: float | None = None
+    attempts: int = 1
+    output: JSON = None
+    error: dict[str, Any] | None = None
+    fuel: int = 0
+    note: str = ""
+    calls: tuple[CallView, ...] = ()
+
+
+class WaitingView(Value):
+    """What a run waits for, and the command that continues it."""
+
+    kind: str
+    node: str
+    until: float | None = None
+    prompt: JSON = None
+    digest: str = ""
+    command: str
+
+
+class RunView(Value):
+    """A run as its journal tells it. Times are seconds since 1970, UTC."""
+
+    run: str
+    workflow: str
+    digest: str
+    status: str
+    outcome: str = ""
+    input: JSON = None
+    output: JSON = None
+    error: dict[str, Any] | None = None
+    started_at: float
+    updated_at: float
+    entries: int
+    fuel: int
+    steps: tuple[StepView, ...] = ()
+    undone: tuple[str, ...] = ()
+    not_undone: tuple[dict[str, Any], ...] = ()
+    waiting: WaitingView | None = None
+    lua_version: str = ""
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended."""
+        return self.status in FINAL_STATUSES
+
+
+KINDS = {
+    "switched": "switch",
+    "sleep_started": "sleep",
+    "sleep_ended": "sleep",
+    "approval_requested": "approval",
+    "approval_decided": "approval",
+    "wait_started": "wait",
+    "callback_received": "wait",
+}
+
+
+def view(entries: Sequence[Entry]) -> RunView:
+    """The view of a run from all of its entries, in order."""
+    state = saga.fold(list(entries))
+    first = entries[0]
+    steps: dict[str, dict[str, Any]] = {}
+    before = first.at
+    for entry in entries[1:]:
+        if entry.node:
+            step = steps.setdefault(entry.node, {"path": entry.node, "kind": "task", "started_at": before, "calls": []})
+            _tell(step, entry)
+        before = entry.at
+    return RunView(
+        run=state.run,
+        workflow=state.workflow,
+        digest=state.digest,
+        status=state.status,
+        outcome=state.outcome,
+        input=state.input,
+        output=state.output,
+        error=state.error or state.failure,
+        started_at=state.started_at,
+        updated_at=state.updated_at,
+        entries=len(entries),
+        fuel=state.fuel,
+        steps=tuple(StepView(**step) for step in steps.values()),
+        undone=tuple(state.undone),
+        not_undone=tuple(state.not_undone),
+        waiting=_waiting(state),
+        lua_version=first.data.get("lua_version", ""),
+    )
+
+
+def _tell(step: dict[str, Any], entry: Entry) -> None:
+    """Add one entry of a node to the view of that visit."""
+    data = entry.data
+    if entry.node.endswith(saga.UNDO):
+        step["kind"] = "compensation"
+    elif entry.kind in KINDS:
+        step["kind"] = KINDS[entry.kind]
+    step["attempts"] = max(step.get("attempts", 1), entry.attempt or 1)
+    step["fuel"] = step.get("fuel", 0) + data.get("fuel", 0)
+    step["ended_at"] = entry.at
+    match entry.kind:
+        case "step_succeeded" | "compensation_succeeded":
+            step |= {"status": "succeeded", "output": data["output"]}
+            step["error"] = None
+        case "attempt_failed":
+            step |= {"status": "retrying", "error": data["error"]}
+            step["note"] = f"again at {saga.iso(data['retry_at'])}"
+        case "step_failed" | "compensation_failed":
+            step |= {"status": "failed", "error": data["error"]}
+            step["note"] = f"goes on at {data['next']}" if "next" in data else ""
+        case "switched":
+            case = data["case"]
+            step |= {"status": "succeeded"}
+            step["note"] = f"{case if case == 'default' else f'case {case + 1}'}: {data['next']}"
+        case "sleep_started":
+            step |= {"status": "sleeping", "note": f"until {saga.iso(data['until'])}"}
+        case "sleep_ended":
+            step |= {"status": "succeeded", "note": f"woken by {data['by']}"}
+        case "approval_requested":
+            step |= {"status": "waiting", "note": str(data["prompt"])}
+        case "wait_started":
+            step |= {"status": "waiting"}
+        case "approval_decided":
+            output = data["output"]
+            said = f": {output['comment']}" if output["comment"] else ""
+            step |= {"status": "succeeded", "output": output}
+            step["note"] = f"{output['decision']} by {output['by']}{said}"
+        case "callback_received":
+            step |= {"status": "failed" if data.get("error") else "succeeded", "output": data["output"]}
+        case "timed_out":
+            step |= {"status": "failed", "error": data.get("error"), "note": "timed out"}
+        case "call_started":
+            step |= {"status": "running"}
+        case "call_finished":
+            step["calls"].append(
+                CallView(
+                    function=data["function"],
+                    attempt=entry.attempt,
+                    args=data.get("args"),
+                    result=data.get("result"),
+                    error=data.get("error"),
+                )
+            )
+            step.setdefault("status", "running")
+        case "effect_unknown":
+            step |= {"status": "unknown", "note": "nobody knows whether its last write happened"}
+        case "effect_resolved":
+            step |= {"status": "running", "note": f"resolved by {data['by']}"}
+        case "run_stopped":
+            step |= {"status": "failed", "error": data["error"]}
+        case "run_finished":
+            step |= {"kind": "end", "status": data["status"], "note": data.get("outcome", "")}
+
+
+def _waiting(state: saga.State) -> WaitingView | None:
+    if state.unknown is not None:
+        return WaitingView(
+            kind="unknown",
+            node=state.path,
+            prompt=f"did {state.unknown.function} happen?",
+            command=f"ritesmith resolve {state.run} --happened|--did-not-happen",
+        )
+    waiting = state.waiting
+    if waiting is None:
+        return None
+    commands = {
+        "approval": f"ritesmith approve {state.run}",
+        "callback": f"ritesmith deliver {state.run} --payload JSON",
+    }
+    return WaitingView(
+        kind=waiting.kind,
+        node=state.path,
+        until=waiting.until,
+        prompt=waiting.data.get("prompt"),
+        digest=waiting.data.get("digest", ""),
+        command=commands.get(waiting.kind, f"ritesmith resume {state.run}"),
+    )
