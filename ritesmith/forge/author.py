@@ -22,6 +22,7 @@ DEFAULT_MODEL = "gpt-5-mini"
 CATALOG_ENTRIES = 10
 NEIGHBOURS = 3
 NEIGHBOUR_CHARACTERS = 4_000
+"""Of all neighbours together; one that does not fit is left out."""
 FINDINGS = 30
 Message = dict[str, Any]
 
@@ -416,7 +417,8 @@ def repair_messages(
     blocks = [capability_name(text) or "a lua block without a readable name" for text in draft.capabilities]
     if draft.workflow is not None:
         blocks.append("the workflow")
-    lines = list(dict.fromkeys(_finding_line(finding, reply_text) for finding in findings))
+    written = "\n".join(str(each["content"]) for each in previous if each["role"] == "assistant") + reply_text
+    lines = list(dict.fromkeys(_finding_line(finding, written) for finding in findings))
     if len(lines) > FINDINGS:
         lines[FINDINGS:] = [f"(and {len(lines) - FINDINGS} more)"]
     told = fill("repair.md", findings="\n".join(lines), blocks=as_text(", ".join(blocks) or "none"))
@@ -511,17 +513,27 @@ def _object_text(schema: Schema, depth: int) -> str:
 
 
 def _neighbours(texts: Sequence[str]) -> str:
-    shown = [text for text in texts if len(text) <= NEIGHBOUR_CHARACTERS][:NEIGHBOURS]
+    shown: list[str] = []
+    for text in texts:
+        if len(shown) < NEIGHBOURS and sum(map(len, shown)) + len(text) <= NEIGHBOUR_CHARACTERS:
+            shown.append(text)
     if not shown:
         return ""
-    # Code can't be escaped as JSON and stay an example of form, so only what would close the block is broken up.
-    bodies = (re.sub(r"<(?=\s*/?\s*data)", "< ", text.strip("\n").replace("```", "'''")) for text in shown)
+    # Code can't be escaped as JSON and stay an example of form, so only what could close the block is changed.
+    bodies = (_harmless(text.strip("\n")) for text in shown)
     return fill("neighbours.md", blocks="\n".join(f'<data name="artifact">\n{body}\n</data>' for body in bodies)) + "\n"
+
+
+def _harmless(code: str) -> str:
+    seen = "".join(letter for letter in code if letter in "\n\t" or not _hidden(letter))
+    seen = re.sub(r"<(?=[\s/]*data)", "(", seen, flags=re.IGNORECASE)
+    return seen.replace("```", "'''").replace("~~~", "---")
 
 
 # ---------------------------------------------------------------- redaction
 
-RUNTIME_PREFIXES = ("trial", "example", "dry_run", "run_", "script_error", "fail", "bad_result", "reject", "effect")
+RUNTIME_PREFIXES = ("example", "trial", "dry_run", "rehearsal")
+"""Codes of findings that were made by running something, whose messages may quote somebody's data."""
 PLAIN_WORDS = frozenset(files("ritesmith.forge").joinpath("plain_words.txt").read_text(encoding="utf-8").split())
 """Words of Lua's own messages and of the guard's, which say nothing about anybody's data."""
 
