@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 GUARD_VERSION = "1"
 ROUNDS = 3
 SEARCH_LIMIT = 10
-FILE_BYTES_MAX = 1024 * 1024
 INPUT_BYTES_MAX = 10 * 1024 * 1024
 
 
@@ -707,12 +706,17 @@ def read_text(file: Path) -> str:
         raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
     except OSError as error:
         raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
-    if len(data) > FILE_BYTES_MAX:
-        raise InvalidInput(f"'{file}' has {len(data)} bytes; at most {FILE_BYTES_MAX} are read")
+    return decode(data, str(file))
+
+
+def decode(data: bytes, what: str) -> str:
+    """Bytes as UTF-8 text; InvalidInput where they are none, or too many."""
+    if len(data) > INPUT_BYTES_MAX:
+        raise InvalidInput(f"'{what}' has {len(data)} bytes; at most {INPUT_BYTES_MAX} are read")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"'{file}' is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
+        raise InvalidInput(f"'{what}' is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
 
 
 def parse_json(text: str, what: str) -> JSON:

@@ -65,6 +65,8 @@ class CandidateReport(Value):
     tier: str
     passed: int
     total: int
+    vetoed: bool = False
+    """Its words may mean something else: examples alone will not make it the same."""
     reason: str
 
 
@@ -170,12 +172,17 @@ class Forging:
             seconds=perf_counter() - self.began,
         )
 
+    def nearest(self) -> CandidateReport | None:
+        """The best of the candidates that nothing speaks against but the lack of proof; else the best vetoed one."""
+        proposed = [each for each in self.candidates if each.tier == "proposed"]
+        return min(proposed, key=lambda each: each.vetoed, default=None)
+
     def missing(self) -> str:
         """What stands in the way, in words."""
         parts = []
-        proposed = [each for each in self.candidates if each.tier == "proposed"]
-        if proposed:
-            parts.append(f"the nearest is '{proposed[0].ref}', but {proposed[0].reason}")
+        nearest = self.nearest()
+        if nearest is not None:
+            parts.append(f"the nearest is '{nearest.ref}', but {nearest.reason}")
         if self.gaps:
             parts.append("no capability for: " + "; ".join(self.gaps))
         elif self.findings:
@@ -185,12 +192,10 @@ class Forging:
     def advice(self) -> str:
         """What to do now."""
         advice = []
-        proposed = [each for each in self.candidates if each.tier == "proposed"]
-        if proposed:
-            advice.append(
-                f"if '{proposed[0].ref}' is what you mean, run it by its name, or prove it with --examples FILE "
-                "(at least two examples)"
-            )
+        nearest = self.nearest()
+        if nearest is not None:
+            prove = "" if nearest.vetoed else ", or prove it with --examples FILE (at least two examples)"
+            advice.append(f"if '{nearest.ref}' is what you mean, run it by its name{prove}")
         if self.settings is None:
             advice.append(NO_MODEL)
         return "; ".join(advice)
@@ -212,6 +217,7 @@ class Forging:
                     tier=verdict.tier,
                     passed=evidence.passed,
                     total=evidence.total,
+                    vetoed=bool(verdict.vetoes),
                     reason=verdict.reason,
                 )
             )

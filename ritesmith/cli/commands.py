@@ -493,10 +493,10 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
 
 def _json_of(given: str) -> Any:
     """The value of `@file`, `-` (stdin) or JSON text."""
-    from ritesmith.app import parse_json, read_text
+    from ritesmith.app import decode, parse_json, read_text
 
     if given == "-":
-        return parse_json(click.get_text_stream("stdin").read(), "stdin")
+        return parse_json(decode(sys.stdin.buffer.read(), "stdin"), "stdin")
     if given.startswith("@"):
         return parse_json(read_text(Path(given[1:])), given[1:])
     return parse_json(given, "--input")

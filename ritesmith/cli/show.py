@@ -37,6 +37,7 @@ STATUS_STYLE = {
     "draft": "yellow",
     "retrying": "yellow",
 }
+CANDIDATES_SHOWN = 3
 MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
 
 
@@ -74,6 +75,10 @@ def _when(at: float | None) -> str:
     return iso(at)
 
 
+def _minute(at: float | None) -> str:
+    return _when(at)[:16].replace("T", " ")
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
@@ -105,16 +110,18 @@ def forge(report: Mapping[str, Any]) -> None:
     for tier in report["tiers"]:
         tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
     out.print(tiers)
-    shown = [each for each in report["candidates"] if each["tier"] != "none"] or report["candidates"][:3]
+    order = {"exact": 0, "verified": 1, "proposed": 2, "none": 3}
+    shown = sorted(report["candidates"], key=lambda each: (order[each["tier"]], each["vetoed"]))[:CANDIDATES_SHOWN]
     if shown:
         table = _table("candidate", "score", "examples", "verdict", "why")
+        table.columns[0].no_wrap = True
         for each in shown:
             passed = f"{each['passed']}/{each['total']}" if each["total"] else "-"
             table.add_row(each["ref"], f"{each['score']:.1f}", passed, each["tier"], Text(each["reason"]))
         out.print(table)
         hidden = len(report["candidates"]) - len(shown)
         if hidden:
-            out.print(f"({hidden} more candidates did not fit; --json has them)")
+            out.print(f"({hidden} more candidates; --json has them all)")
     if report["findings"]:
         out.print(findings_table(report["findings"]))
     cost = "" if report["cost"] is None else f", cost {report['cost']}"
@@ -161,16 +168,26 @@ def checked(result: Checked, file: Path) -> None:
 
 
 def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> None:
-    scored = bool(rows) and "score" in rows[0]
-    table = _table("kind", "name", "version", "intent", "effect", "risk", "status", *(["score"] if scored else []))
-    table.columns[1].no_wrap = True
+    if not rows:
+        if query is not None:
+            err.print(f"nothing shares a word with {escape(repr(query))}")
+        return
+    scored = "score" in rows[0]
+    table = _table("kind", "name", "intent", "effect, risk", *(["status"] if _some_not_active(rows) else []))
+    if scored:
+        table.add_column("score", justify="right")
+    for column in table.columns:
+        column.no_wrap = column.header != "intent"
     for row in rows:
-        cells = [row["kind"], row["name"], str(row["version"]), Text(row["intent"]), row["effect"], row["risk"]]
-        table.add_row(*cells, _status(row["status"]), *([f"{row['score']:.1f}"] if scored else []))
-    if rows:
-        out.print(table)
-    elif query is not None:
-        err.print(f"nothing shares a word with {escape(repr(query))}")
+        cells = [row["kind"], f"{row['name']}@{row['version']}", Text(row["intent"]), f"{row['effect']}, {row['risk']}"]
+        if _some_not_active(rows):
+            cells.append(_status(row["status"]))
+        table.add_row(*cells, *([f"{row['score']:.1f}"] if scored else []))
+    out.print(table)
+
+
+def _some_not_active(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row["status"] != "active" for row in rows)
 
 
 def artifact(details: Mapping[str, Any]) -> None:
@@ -236,18 +253,41 @@ def _schema(side: str, schema: Mapping[str, Any]) -> Table:
 def _nodes(workflow: Mapping[str, Any]) -> Table:
     table = _table("node", "kind", "what", "then")
     for node in workflow["nodes"]:
-        what = node.get("capability") or _short(
-            node.get("prompt") or node.get("outcome") or node.get("seconds") or "", 60
-        )
+        what = Text(node.get("capability") or _what(node))
         if node.get("compensation"):
-            what = f"{what}\nundone by {node['compensation']['capability']}"
+            what.append(f"\nundone by {node['compensation']['capability']}", style="dim")
         ways = [str(node["next"])] if node.get("next") else []
-        ways += [f"{_short(case['when'], 60)}: {case['target']}" for case in node.get("cases", [])]
+        ways += [f"{words(case['when'])}: {case['target']}" for case in node.get("cases", [])]
         ways += [f"otherwise: {node['default']}"] if "default" in node else []
         ways += [f"on {each['code']}: {each['target']}" for each in node.get("on_error", [])]
         ways += [f"{key}: {node[key]}" for key in ("on_reject", "on_timeout") if node.get(key)]
         table.add_row(node["id"], node["kind"], what, Text("\n".join(ways)))
     return table
+
+
+def _what(node: Mapping[str, Any]) -> str:
+    """What a node other than a task does, in a few words."""
+    for key in ("prompt", "seconds", "until"):
+        if node.get(key) is not None:
+            return words(node[key])
+    return str(node.get("outcome", ""))
+
+
+def words(expression: Any) -> str:
+    """An expression as a person writes it: `validate.amount > 100`, `"Refund " + validate.amount_text`."""
+    if not isinstance(expression, dict) or len(expression) != 1:
+        return json.dumps(expression, ensure_ascii=False)
+    operator, operand = next(iter(expression.items()))
+    operands = operand if isinstance(operand, list) else [operand]
+    if operator == "var":
+        return str(operands[0]).removeprefix("nodes.").replace(".output", "")
+    if operator == "cat":
+        return " + ".join(map(words, operands))
+    if operator == "literal":
+        return json.dumps(operand, ensure_ascii=False)
+    if operator in ("!", "missing", "if"):
+        return f"{operator}({', '.join(map(words, operands))})"
+    return f" {operator} ".join(map(words, operands))
 
 
 # ---------------------------------------------------------------- runs
@@ -308,11 +348,14 @@ def runs(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         err.print("no runs")
         return
-    table = _table("run", "workflow", "status", "outcome", "started", "due")
-    table.columns[0].no_wrap = True
+    table = _table("run", "workflow", "status", "started", "due")
+    for column in table.columns:
+        column.no_wrap = column.header != "workflow"
     for row in rows:
-        due = "" if row["due_at"] is None else _when(row["due_at"])
-        table.add_row(row["id"], row["workflow"], _status(row["status"]), row["outcome"], _when(row["started_at"]), due)
+        status = _status(row["status"])
+        if row["outcome"]:
+            status.append(f" ({row['outcome']})")
+        table.add_row(row["id"], row["workflow"], status, _minute(row["started_at"]), _minute(row["due_at"]))
     out.print(table)
 
 
@@ -321,17 +364,17 @@ def trace(view: RunView) -> None:
     if view.outcome:
         head.append(f" ({view.outcome})")
     tree = Tree(head)
-    tree.add(Text("input ").append_text(_short(view.input)))
+    tree.add(_line(Text("input ").append_text(_short(view.input))))
     for step in view.steps:
         branch = tree.add(_step(step))
         for call in step.calls:
-            branch.add(Text(f"{call.function} ").append_text(_call(call)))
+            branch.add(_line(Text(f"{call.function} ").append_text(_call(call))))
         if step.error:
             branch.add(Text(f"{step.error.get('code')}: {step.error.get('message')}", style="red"))
         if step.output is not None:
-            branch.add(Text("→ ").append_text(_short(step.output)))
+            branch.add(_line(Text("→ ").append_text(_short(step.output))))
     if view.output is not None:
-        tree.add(Text("output ").append_text(_short(view.output)))
+        tree.add(_line(Text("output ").append_text(_short(view.output))))
     if view.error:
         tree.add(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"))
     parts: list[RenderableType] = [tree]
@@ -354,6 +397,12 @@ def _step(step: StepView) -> Text:
     if step.note:
         line.append(f" {step.note}")
     return line
+
+
+def _line(text: Text) -> Text:
+    """One line, cut where the terminal ends; --json has the whole."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _call(call: Any) -> Text:
