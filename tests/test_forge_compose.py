@@ -246,6 +246,49 @@ def test_a_number_has_one_place_or_none() -> None:
     assert made("shift the date 3 times").gaps
 
 
+# ---------------------------------------------------------------- the caller's names
+
+
+def with_examples(intent: str, *examples: dict[str, Any]) -> dict[str, Any]:
+    result = compose(intent, CATALOG, rank_in(CATALOG), effect_of=effect(CATALOG), examples=examples)
+    Workflow.model_validate(result.drafts[0])
+    return result.drafts[0]
+
+
+def test_open_inputs_and_results_take_the_names_of_the_callers_examples() -> None:
+    example = {"input": {"csv": "a,b"}, "output": {"per_city": {"Rome": 1.5}}}
+    draft = with_examples("parse this csv, group the rows by city, and give the average of price per city", example)
+    assert draft["input"]["required"] == ["csv"]
+    assert draft["nodes"][0]["with"] == {"text": {"var": "input.csv"}}
+    assert draft["nodes"][-1]["output"] == {"per_city": {"var": "nodes.stats_average.output.averages"}}
+    assert draft["output"]["required"] == ["per_city"]
+
+
+def test_names_are_matched_by_values_and_only_when_there_is_one_way() -> None:
+    intent = "write a note"
+    clear = with_examples(intent, {"input": {"words": "hi", "times": 2}, "output": {"note": "hi hi"}})
+    assert clear["nodes"][0]["with"] == {"text": {"var": "input.words"}, "count": {"var": "input.times"}}
+    unclear = with_examples("load the order, refund the payment", {"input": {"number": "o-1"}, "output": {"a": 1}})
+    assert unclear["input"]["required"] == ["number"]
+    assert unclear["nodes"][-1]["output"] == {"var": "nodes.payments_refund.output"}
+    both = with_examples("parse the csv, group the rows, give the average", {"input": {"a": "x", "b": "y", "c": "z"}})
+    assert both["input"]["required"] == ["text", "group_field", "average_field"]
+
+
+def test_a_result_may_gather_what_several_steps_give() -> None:
+    example = {"input": {"order_id": "o-1"}, "output": {"refund_id": "r-1", "total": 5}}
+    draft = with_examples("load the order, refund the payment", example)
+    assert draft["nodes"][-1]["output"] == {
+        "refund_id": {"var": "nodes.payments_refund.output.refund_id"},
+        "total": {"var": "nodes.orders_load.output.total"},
+    }
+
+
+def test_a_result_that_would_be_read_as_an_operation_is_left_as_it_is() -> None:
+    draft = with_examples("load the order, refund the payment", {"input": {"order_id": "o"}, "output": {"in": "r-1"}})
+    assert draft["nodes"][-1]["output"] == {"var": "nodes.payments_refund.output"}
+
+
 # ---------------------------------------------------------------- gaps
 
 

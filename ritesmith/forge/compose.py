@@ -17,6 +17,7 @@ from ritesmith.expr import fits
 from ritesmith.forge.reuse import NEGATIONS, OPPOSITES, UNITS, shared, vetoes
 from ritesmith.forge.words import STOP, content, is_generic, root, stem, tokens
 from ritesmith.models import JSON, Contract, Effect, Schema, Value
+from ritesmith.schemas import problems
 
 DRAFTS_MAX = 5
 OPTIONS_MAX = 3
@@ -461,6 +462,7 @@ def compose(
     rank: Callable[[str], Sequence[tuple[str, float]]],
     *,
     effect_of: Callable[[str], Effect],
+    examples: Sequence[dict[str, Any]] = (),
 ) -> Composition:
     """Workflows made of `catalog` that may do what the intent says, at most five, best first; else the gaps.
 
@@ -474,6 +476,9 @@ def compose(
     the one that leaves the fewest inputs open wins, then the one nearest to the order of the clauses. Required inputs
     that nothing produces become inputs of the workflow. A literal is bound where the clause names it ("by city", "of
     price", "2 decimals", quoted text) and there is exactly one place for it; the explanation says so each time.
+
+    The caller's `examples` only give names: when they call an open input or a part of the result otherwise, and there
+    is exactly one way to match the names by their values, the workflow takes the caller's names.
     """
     by_name = {contract.name: contract for contract in catalog}
     parts = clauses(intent)
@@ -497,7 +502,7 @@ def compose(
     if gaps or not parts:
         return Composition(gaps=gaps, explanation=tuple(explanation))
     plans = sorted(_plans(choices, effect_of), key=lambda plan: plan.cost)[:DRAFTS_MAX]
-    drafts = tuple(_workflow(intent, plan, by_name, effect_of) for plan in plans)
+    drafts = tuple(_workflow(intent, plan, by_name, effect_of, examples) for plan in plans)
     return Composition(drafts=drafts, explanation=tuple(_explain(parts, plans[0], drafts[0])))
 
 
@@ -562,7 +567,10 @@ def _needed(option: _Option) -> list[str]:
 
 def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iterator[_Wire]:
     """How an output of the producer can be the consumer's input `name`: at most one wire."""
-    outputs: dict[str, Schema] = producer.output.get("properties", {})
+    certain = producer.output.get("required", [])
+    outputs: dict[str, Schema] = {
+        key: schema for key, schema in producer.output.get("properties", {}).items() if key in certain
+    }
     inputs: dict[str, Schema] = consumer.contract.input["properties"]
     wanted = inputs[name]
     good = [each for each, schema in outputs.items() if _goes(schema, wanted) and _same_unit(each, name)]
@@ -634,14 +642,23 @@ _UNIT_OF = {
 # ---------------------------------------------------------------- the workflow
 
 END = "done"
+OPERATIONS = frozenset({"var", "missing", "and", "or", "if", "in", "cat", "literal"})
 
 
 def _workflow(
-    intent: str, plan: _Plan, by_name: dict[str, Contract], effect_of: Callable[[str], Effect]
+    intent: str,
+    plan: _Plan,
+    by_name: dict[str, Contract],
+    effect_of: Callable[[str], Effect],
+    examples: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     ids = _node_ids([plan.options[node].contract.name for node in plan.order])
     id_of = dict(zip(plan.order, ids, strict=True))
     inputs = _open_inputs(plan, id_of)
+    asked = {shown: plan.options[node].contract.input["properties"][name] for (node, name), shown in inputs.items()}
+    good = [example for example in examples if example.get("error") is None and "input" in example]
+    renamed = _callers_names(asked, [example["input"] for example in good])
+    inputs = {key: renamed.get(shown, shown) for key, shown in inputs.items()}
     withs: dict[int, dict[str, Any]] = {}
     nodes: list[dict[str, Any]] = []
     for place, node in enumerate(plan.order):
@@ -685,6 +702,10 @@ def _workflow(
             "required": list(contracts),
             "properties": {node_id: contract.output for node_id, contract in contracts.items()},
         }
+    results = [example["output"] for example in good if "output" in example]
+    taken = _callers_result(plan, id_of, results)
+    if taken is not None:
+        output, output_schema = taken
     return {
         "name": _workflow_name(intent),
         "intent": " ".join(intent.split())[:500],
@@ -693,6 +714,57 @@ def _workflow(
         "start": ids[0],
         "nodes": [*nodes, {"id": END, "kind": "end", "output": output}],
     }
+
+
+def _callers_names(asked: dict[str, Schema], values: list[JSON]) -> dict[str, str]:
+    """Names of open inputs -> the keys that the caller's examples use for them; empty when there isn't just one way."""
+    if not values or not all(isinstance(value, dict) for value in values):
+        return {}
+    keys = set(values[0])
+    ours, theirs = sorted(set(asked) - keys), sorted(keys - set(asked))
+    if any(set(value) != keys for value in values) or len(ours) != len(theirs) or not 0 < len(ours) <= 5:
+        return {}
+    ways = [
+        way
+        for way in itertools.permutations(theirs)
+        if all(not problems(asked[one], value[key]) for one, key in zip(ours, way, strict=True) for value in values)
+    ]
+    return dict(zip(ours, ways[0], strict=True)) if len(ways) == 1 else {}
+
+
+def _callers_result(plan: _Plan, id_of: dict[int, str], results: list[JSON]) -> tuple[JSON, Schema] | None:
+    """The end's output and its schema in the shape of the caller's examples; None when the plain one will do.
+
+    Each key of the result is the output property of that name, of the last step that has it, else the only property of
+    the last step that can be what the examples show.
+    """
+    last = plan.options[plan.order[-1]].contract.output.get("properties", {})
+    whole = not results or all(isinstance(result, dict) and set(result) == set(last) for result in results)
+    if whole or any(not isinstance(result, dict) or set(result) != set(results[0]) for result in results):
+        return None
+    if set(results[0]) <= OPERATIONS:
+        # An object whose one key is an operator's name would be that operation.
+        return None
+    output: dict[str, JSON] = {}
+    schemas: dict[str, Schema] = {}
+    for key in results[0]:
+        places = [
+            (node, name)
+            for node in reversed(plan.order)
+            for name in plan.options[node].contract.output.get("required", [])
+            if name == key
+        ][:1]
+        if not places:
+            free = [name for name in last if name not in results[0]]
+            fitting = [name for name in free if not any(problems(last[name], result[key]) for result in results)]
+            places = [(plan.order[-1], name) for name in fitting] if len(fitting) == 1 else []
+        if not places:
+            return None
+        node, name = places[0]
+        output[key] = {"var": f"nodes.{id_of[node]}.output.{name}"}
+        schemas[key] = plan.options[node].contract.output["properties"][name]
+    schema = {"type": "object", "required": list(schemas), "properties": schemas, "additionalProperties": False}
+    return output, schema
 
 
 def _undo_arguments(undo: Contract, done: Contract, node_id: str, given: dict[str, Any]) -> dict[str, Any] | None:
