@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,3 +94,230 @@ def test_a_chunk_has_the_findings_that_its_comments_say(check: Checker, text: st
         assert any(
             (each.where.line, each.code) == (line, code) and words in f"{each.message} | {each.hint}" for each in found
         ), f"{first_line + line - 1}: {words!r} is not said in:\n{shown}"
+
+
+# ---------------------------------------------------------------- caps and hostile text
+
+
+def codes(findings: Sequence[Finding]) -> list[str]:
+    return [each.code for each in findings]
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        pytest.param("x" * 65_537, "source_too_large", id="one byte too many"),
+        pytest.param("ä" * 40_000, "source_too_large", id="bytes count, not characters"),
+        pytest.param("\x1bLua\x55", "source_bytecode", id="bytecode"),
+        pytest.param("local x = 1\nlocal y = '\0'", "source_not_text", id="zero byte"),
+        pytest.param("local x = '\ud800'", "source_not_utf8", id="half a surrogate pair"),
+        pytest.param("local x = " + "(" * 151 + "1" + ")" * 151, "source_too_deep", id="brackets"),
+        pytest.param("do " * 151 + "end " * 151, "source_too_deep", id="blocks"),
+        pytest.param("local x = " + "{" * 30_000, "source_too_deep", id="never closed"),
+        pytest.param("x = = 1", "syntax", id="syntax"),
+        pytest.param("break", "syntax", id="what only the compiler sees"),
+        pytest.param("local x <const> = 1; x = 2", "syntax", id="assignment to a constant"),
+    ],
+)
+def test_a_text_that_breaks_a_cap_or_the_syntax_is_refused_with_one_finding(
+    check: Checker, source: str, code: str
+) -> None:
+    found = check(source)
+
+    assert codes(found) == [code]
+    assert found[0].severity == "error"
+    assert found[0].where.line is not None
+
+
+def test_a_text_of_exactly_the_allowed_size_and_depth_passes(check: Checker, rules: LuaRules) -> None:
+    deep = "function run() return " + "{" * 100 + "}" * 100 + " end --"
+    assert check(deep + "x" * (rules.source_bytes - len(deep))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "offset"),
+    [
+        ("(((", 2),
+        ("( ) ( ) ( ( (", 12),
+        ('--[==[ ((( ]] ((( ]==] [[ ((( ]] \'(((\' "(\\"((" -- (((', None),
+        ("--[[ never closed (((", None),
+        ("if a then for b in c do repeat until d end end", 24),
+        ('"a\\\nb(((" \'(((', None),
+    ],
+)
+def test_depth_counts_brackets_and_blocks_and_not_what_is_quoted(source: str, offset: int | None) -> None:
+    assert too_deep(source.encode(), 2) == offset
+
+
+HOSTILE = {
+    "a sum of 30,000": "local x = 1" + "+1" * 30_000,
+    "a chain of 20,000 calls": "local x = f" + "()" * 20_000,
+    "a chain of 20,000 fields": "local b = {} local x = b" + ".a" * 20_000,
+    "a chain of 20,000 methods": "local x = b" + ":a()" * 15_000,
+    "a chain of 20,000 indices": "function run(input) local x = input" + "[1]" * 20_000 + " end",
+    "3,000 elseif": "if a then " + "elseif a then " * 3_000 + "end",
+    "8,000 unknown names": " ".join(f"x{i}()" for i in range(7_000)),
+    "20,000 semicolons": ";" * 20_000,
+    "a name of 60,000 letters": f"local {'a' * 60_000} = 1",
+    "one letter 10,000 times": "f('😀') " * 6_000,
+    "arguments": "store.get{" + "a = 1," * 9_000 + "}",
+    "labels": "while true do " + "do goto l ::l:: end " * 3_000 + " end",
+    "shadows": "local function f(x) " + "do local x = 1 end " * 3_000 + " end",
+    "global as a name": "local global = 1; global = {global = global, [global] = -global}; f(global, global:global())",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_text_ends_in_findings(check: Checker, rules: LuaRules, source: str) -> None:
+    assert len(source.encode()) <= rules.source_bytes
+
+    found = check(source)
+
+    assert 0 < len(found) <= 101
+    assert all(each.where.line or each.code == "findings_left_out" for each in found)
+
+
+def test_findings_past_the_hundredth_are_counted_and_errors_come_before_warnings(check: Checker) -> None:
+    unused = "".join(f"do local a{i} = 1 end\n" for i in range(150))
+    found = check("function run() end\n" + unused + "y()\n")
+
+    assert len(found) == 101
+    assert found[-1].message == "51 more findings are not shown"
+    assert "unknown_global" in codes(found)
+
+
+def test_mutated_text_never_raises(check: Checker) -> None:
+    seed = 20_261_121
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    texts = [file.read_text(encoding="utf-8") for file in sorted((HERE / "guard").glob("*.lua"))]
+    words = [re.findall(r"\w+|\s+|[^\w\s]", text) for text in texts]
+    everything = [word for text in words for word in text] + ["global", "_ENV", "goto", "<close>", "..."] * 50
+    parsed = 0
+    for _ in range(1_500):
+        text = list(chance.choice(words))
+        start = chance.randrange(len(text))
+        text = text[start : start + 60]
+        for _ in range(chance.randint(1, 3)):
+            text[chance.randrange(len(text))] = chance.choice(everything)
+        found = check("".join(text))
+        parsed += not any(each.code == "syntax" for each in found)
+    assert parsed > 20
+
+
+def test_a_text_that_only_the_compiler_can_read_is_refused(rules: LuaRules) -> None:
+    found = check_lua(
+        Capability(contract=contract(), source="local a = 1\nlocal x = = 1"),
+        catalog=CATALOG,
+        compile=lambda source, names: None,
+        rules=rules,
+        file="chunk.lua",
+    )
+    assert [(each.code, each.where.line) for each in found] == [("parser_disagrees", 2)]
+
+
+def test_what_the_compiler_says_about_names_counts_where_the_tree_saw_nothing(rules: LuaRules) -> None:
+    objection = Finding(code="syntax", message="variable 'x' not declared")
+    found = check_lua(
+        Capability(contract=contract(), source="function run() end"),
+        catalog=CATALOG,
+        compile=lambda source, names: objection if names is not None else None,
+        rules=rules,
+        file="chunk.lua",
+    )
+    assert [(each.code, each.where.file) for each in found] == [("names_disagree", "chunk.lua")]
+
+
+# ---------------------------------------------------------------- the rules
+
+
+def test_the_rules_offer_what_the_sandbox_offers_less_what_they_refuse(sandbox: Sandbox, rules: LuaRules) -> None:
+    offered = sandbox.offered_names()
+    libraries = {name: frozenset(members) for name, members in offered.items() if members}
+
+    assert rules.libraries == libraries
+    assert rules.names == {name for name, members in offered.items() if not members} - rules.refused.keys()
+
+
+def test_no_rule_both_offers_and_refuses_a_name(rules: LuaRules) -> None:
+    offered = rules.offered() | {f"{library}.{name}" for library, names in rules.libraries.items() for name in names}
+    assert not offered & (rules.refused.keys() | rules.gone.keys())
+    assert not rules.refused.keys() & rules.gone.keys()
+    assert not rules.string_methods.keys() & rules.libraries["string"]
+    assert all([*rules.refused.values(), *rules.gone.values(), *rules.string_methods.values()])
+
+
+def test_rules_that_can_not_be_read_are_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "lua.toml"
+    broken.write_text(RULES_FILE.read_text(encoding="utf-8").replace("depth = 150", "depht = 150"), encoding="utf-8")
+
+    with pytest.raises(InvalidInput, match="depht"):
+        load_rules(broken)
+    with pytest.raises(InvalidInput, match="no_such"):
+        load_rules(tmp_path / "no_such.toml")
+
+
+def test_the_readers_of_literals_agree_with_lua(sandbox: Sandbox) -> None:
+    literals = [
+        r'"a\n\t\\\"\65\x42\u{43}\z   d"', "'it'", "[[\nline]]", "[==[ ]] ]==]", "'\\'\\\n'",
+        "12", "0x10", "1.5", "1e3", ".5", "3.", "0xA.8p1", "0xffffffff",
+    ]  # fmt: skip
+    source = "function run() return {" + ", ".join(literals) + "} end"
+    tree = parse(source.encode())
+    read = [
+        tree.string(node) if node.kind == "string" else tree.number(node)
+        for node in sorted(tree.nodes, key=lambda node: node.start)
+        if node.kind in ("string", "number")
+    ]
+    assert read == sandbox.run(source, {}).output
+
+
+# ---------------------------------------------------------------- the file as a whole
+
+
+EIGHT_MISTAKES = """--[[ capability
+{
+  "name": "orders.total",
+  "intent": "the total of an order",
+  "input": {"type": "object", "properties": {"id": {"type": "string"}}, "additionalProperties": false},
+  "output": {"type": "object", "required": ["total"]},
+  "grants": {"store.get": {"namespaces": ["orders"]}, "time.now": {}}
+}
+]]
+local function read(key)
+  local unused = 1
+  return store.get{namespace = "customers", key = key}
+end
+
+function run(input, context)
+  local order = read(input.id).value
+  total = 0
+  for _, line in ipairs(order.lines) do
+    totl = line.price
+  end
+  input.done = true
+  os.remove("x")
+  return {total = strin.format("%d", 1)}
+end
+"""
+
+
+def test_a_file_with_eight_mistakes_has_eight_findings_at_the_right_lines(check: Checker) -> None:
+    capability, findings = read_capability(EIGHT_MISTAKES)
+    assert capability is not None
+    assert findings == []
+
+    found = check_lua(capability, catalog=CATALOG, compile=check.compile, rules=check.rules, file="total.lua")
+
+    assert [(each.where.line, each.code) for each in found] == [
+        (7, "grant_unused"),
+        (11, "unused_local"),
+        (12, "outside_grant"),
+        (17, "global_write"),
+        (19, "global_write"),
+        (21, "input_write"),
+        (22, "forbidden_global"),
+        (23, "unknown_global"),
+    ]
+    assert all(each.message and each.hint and each.where.file == "total.lua" for each in found)

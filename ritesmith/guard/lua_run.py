@@ -79,7 +79,7 @@ class _RunCheck:
         if self.types.input is None:
             return
         for node in self.tree.nodes:
-            if node.kind != "dot_index_expression":
+            if node.kind != "dot_index_expression" or (node.parent is not None and node.parent.kind == "variable_list"):
                 continue
             schema = self.types.input_part(node.children[0])
             name = self.tree.field(node)

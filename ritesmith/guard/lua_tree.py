@@ -1,8 +1,8 @@
 """Lua text to a plain tree: caps, then tree-sitter, then nodes that a loop can walk. The only place that parses Lua.
 
-The tree holds named nodes only, in the order of the text, every parent before its children; so a pass forwards meets
-parents first, a pass backwards meets children first, and no walk needs recursion (a chain of 20,000 additions is a
-tree 20,000 deep).
+The tree holds named nodes only, in a list with every parent before its children; so a pass forwards meets parents
+first, a pass backwards meets children first, and no walk needs recursion (a chain of 20,000 additions is a tree
+20,000 deep).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ritesmith.models import Finding, Where
 FINDINGS_MAX = 100
 # Kinds without named parts that matter; their text says it all.
 _LEAVES = frozenset(
-    {"identifier", "number", "string", "nil", "true", "false", "vararg_expression", "comment", "attribute"}
+    {"identifier", "number", "string", "nil", "true", "false", "vararg_expression", "attribute", "global"}
 )
-_DROPPED = frozenset({"comment", "empty_statement", "hash_bang_line"})
+_DROPPED = frozenset({"comment", "comment_content", "empty_statement", "hash_bang_line"})
+_DECLARATIONS = ("variable_declaration", "function_declaration", "implicit_variable_declaration")
 # A string without its end is taken to the end of its line, so that no text is scanned twice.
 _TOKENS = re.compile(
     rb"(?:--)?\[(?P<long>=*)\[|--[^\n]*|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?"
@@ -41,17 +42,17 @@ class Node:
 
     __slots__ = ("children", "end", "kind", "parent", "start", "var")
 
-    def __init__(self, kind: str, start: int, end: int, parent: Node | None) -> None:
+    def __init__(self, kind: str, start: int, end: int, parent: Node | None, children: list[Node]) -> None:
         self.kind = kind
         self.start = start
         self.end = end
         self.parent = parent
-        self.children: list[Node] = []
+        self.children = children
         self.var: Any = None
 
 
 class Tree:
-    """A parsed file: `nodes` in the order of the text (the chunk first), and where the parser gave up, if it did."""
+    """A parsed file: its nodes (the chunk first), and where the parser gave up, if it did."""
 
     def __init__(self, source: bytes, nodes: list[Node], error_at: int | None) -> None:
         self.source = source
@@ -199,36 +200,57 @@ def too_deep(source: bytes, depth: int) -> int | None:
 
 
 def parse(source: bytes) -> Tree:
-    """The tree of a text. Call it only on text that is short, shallow and accepted by the compiler."""
+    """The tree of a text. Call it only on text that is short, shallow and accepted by the compiler.
+
+    Where the parser can't read it, the tree has `error_at` and no nodes but the chunk.
+    """
     import tree_sitter
 
-    kinds, language = _language()
+    language, kinds, parts = _language()
     root = tree_sitter.Parser(language).parse(source).root_node
-    nodes: list[Node] = []
-    stack: list[tuple[Any, Node | None]] = [(root, None)]
+    chunk = Node("chunk", root.start_byte, root.end_byte, None, [])
+    no_children: list[Node] = []  # shared by all leaves: half of the nodes
+    nodes = [chunk]
+    if root.has_error:
+        return Tree(source, nodes, _first_error(root))
+    plain = b"global" not in source
+    stack: list[tuple[Any, Node]] = [(root, chunk)]
     while stack:
         raw, parent = stack.pop()
-        kind = kinds[raw.kind_id] if raw.kind_id < len(kinds) else "ERROR"
-        if kind in _DROPPED:
-            continue
-        node = Node(kind, raw.start_byte, raw.end_byte, parent)
-        nodes.append(node)
-        if parent is not None:
-            parent.children.append(node)
-        if kind not in _LEAVES:
-            below = raw.named_children
-            below.reverse()
-            stack.extend([(child, node) for child in below])
-    return Tree(source, nodes, _first_error(root) if root.has_error else None)
+        children = parent.children
+        for child in raw.named_children if plain else _with_global(raw, parent.kind):
+            each = child.kind_id
+            part = parts[each]
+            if part is None:
+                continue
+            node = Node(kinds[each], child.start_byte, child.end_byte, parent, [] if part else no_children)
+            children.append(node)
+            nodes.append(node)
+            if part:
+                stack.append((child, node))
+    return Tree(source, nodes, None)
+
+
+def _with_global(raw: Any, kind: str) -> list[Any]:
+    """The children of a node with the names that the grammar loses: 'global' is a keyword only where it declares."""
+    first = 1 if kind in _DECLARATIONS else 0
+    return [
+        child
+        for index, child in enumerate(raw.children)
+        if child.is_named or (child.type == "global" and index >= first)
+    ]
 
 
 @cache
-def _language() -> tuple[list[str], Any]:
+def _language() -> tuple[Any, list[str], list[bool | None]]:
+    """The grammar; for each of its kinds the name, and whether nodes of it have parts (None: they are left out)."""
     import tree_sitter
     import tree_sitter_lua
 
     language = tree_sitter.Language(tree_sitter_lua.language())
-    return [language.node_kind_for_id(each) or "" for each in range(language.node_kind_count)], language
+    kinds = [language.node_kind_for_id(each) or "" for each in range(language.node_kind_count)]
+    parts = [None if kind in _DROPPED else kind not in _LEAVES for kind in kinds]
+    return language, ["identifier" if kind == "global" else kind for kind in kinds], parts
 
 
 def _first_error(root: Any) -> int:
