@@ -143,16 +143,26 @@ local function library_error(what)
   end
 end
 
-local function type_name(value, absent)
-  if value == nil and absent then return "no value" end
+local function type_name(value)
   local meta = debug_getmetatable(value)
   local name = meta and rawget(meta, "__name")
   if type(name) == "string" then return name end
   return type(value)
 end
 
-local function expected(n, name, kind, value, absent)
-  bad_argument(n, name, kind .. " expected, got " .. type_name(value, absent))
+-- The answer of a function of the reference called under protection; its error is raised where the script called us.
+local function finish(name, ok, ...)
+  if ok then return ... end
+  local problem = ...
+  if type(problem) ~= "string" then error(problem, 0) end
+  local n, what = match(problem, "^bad argument #(%d+) to '[^']*' %((.*)%)$")
+  if n then bad_argument(tointeger(n), name, what) end
+  library_error(examine(problem))
+end
+
+-- An absent argument is shown as nil: our functions do not tell the two apart.
+local function expected(n, name, kind, value)
+  bad_argument(n, name, kind .. " expected, got " .. type_name(value))
 end
 
 -- The string of argument n (numbers are strings here too), or an error.
@@ -160,7 +170,7 @@ local function string_argument(value, n, name)
   local kind = type(value)
   if kind == "string" then return value end
   if kind == "number" then return raw_tostring(value) end
-  expected(n, name, "string", value, true)
+  expected(n, name, "string", value)
 end
 
 -- The integer of argument n, or an error; `default` where it is absent.
@@ -169,14 +179,14 @@ local function integer_argument(value, n, name, default)
   if value == nil and default then return default end
   local number = value
   if type(value) == "string" then number = tonumber(value) end
-  if type(number) ~= "number" then expected(n, name, "number", value, true) end
+  if type(number) ~= "number" then expected(n, name, "number", value) end
   local integer = tointeger(number)
   if not integer then bad_argument(n, name, "number has no integer representation") end
   return integer
 end
 
 local function table_argument(value, n, name)
-  if type(value) ~= "table" then expected(n, name, "table", value, true) end
+  if type(value) ~= "table" then expected(n, name, "table", value) end
   return value
 end
 
@@ -234,6 +244,7 @@ local core = {
   bad_argument = bad_argument,
   library_error = library_error,
   expected = expected,
+  finish = finish,
   string_argument = string_argument,
   integer_argument = integer_argument,
   table_argument = table_argument,
@@ -257,7 +268,7 @@ FAILURE = {
 }
 
 local function fail(code, message, options)
-  if type(code) ~= "string" then expected(1, "fail", "string", code, true) end
+  if type(code) ~= "string" then expected(1, "fail", "string", code) end
   if #code > 100 or not find(code, "^[%w_][%w_.-]*$") then
     bad_argument(1, "fail", "a code is made of letters, digits, '_', '.' and '-'")
   end
@@ -332,7 +343,7 @@ local function handled(handler, ok, ...)
 end
 
 function base.xpcall(f, handler, ...)
-  if type(handler) ~= "function" then expected(2, "xpcall", "function", handler, true) end
+  if type(handler) ~= "function" then expected(2, "xpcall", "function", handler) end
   return handled(handler, raw_pcall(f, ...))
 end
 
@@ -340,7 +351,7 @@ function base.setmetatable(...)
   local object, meta = ...
   table_argument(object, 1, "setmetatable")
   if type(meta) ~= "table" and (meta ~= nil or select("#", ...) < 2) then
-    expected(2, "setmetatable", "nil or table", meta, select("#", ...) < 2)
+    expected(2, "setmetatable", "nil or table", meta)
   end
   local present = debug_getmetatable(object)
   if present and rawget(present, "__metatable") ~= nil then library_error("cannot change a protected metatable") end
@@ -373,7 +384,7 @@ end
 local coroutines = {}
 
 local function create(f)
-  if type(f) ~= "function" then expected(1, "create", "function", f, true) end
+  if type(f) ~= "function" then expected(1, "create", "function", f) end
   charge(COROUTINE_FUEL)
   local thread = raw_create(f)
   sethook(thread, hook, "", FUEL_STEP)
@@ -412,7 +423,7 @@ function coroutines.resume(thread, ...)
 end
 
 function coroutines.wrap(f)
-  if type(f) ~= "function" then expected(1, "wrap", "function", f, true) end
+  if type(f) ~= "function" then expected(1, "wrap", "function", f) end
   local thread = create(f)
   return function(...) return wrapped(thread, raw_resume(thread, ...)) end
 end
@@ -450,7 +461,7 @@ end
 local json_library = { null = json.null }
 
 function json_library.decode(text)
-  if type(text) ~= "string" then expected(1, "decode", "string", text, true) end
+  if type(text) ~= "string" then expected(1, "decode", "string", text) end
   charge(#text >> 3)
   local ok, value = raw_pcall(json.decode, text)
   if dead then stop() end
