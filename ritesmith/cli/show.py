@@ -111,7 +111,8 @@ def forge(report: Mapping[str, Any]) -> None:
         tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
     out.print(tiers)
     order = {"exact": 0, "verified": 1, "proposed": 2, "none": 3}
-    shown = sorted(report["candidates"], key=lambda each: (order[each["tier"]], each["vetoed"]))[:CANDIDATES_SHOWN]
+    ranked = sorted(report["candidates"], key=lambda each: (order[each["tier"]], each["vetoed"]))
+    shown = ([each for each in ranked if each["tier"] != "none"] or ranked)[:CANDIDATES_SHOWN]
     if shown:
         table = _table("candidate", "score", "examples", "verdict", "why")
         table.columns[0].no_wrap = True
@@ -389,7 +390,9 @@ def trace(view: RunView) -> None:
 
 def _step(step: StepView) -> Text:
     line = Text(MARKS.get(step.status, "·") + " ", style=STATUS_STYLE.get(step.status, ""))
-    line.append(step.path, style="bold").append(f" {step.kind}")
+    line.append(step.path, style="bold")
+    if step.kind != "task":
+        line.append(f" ({step.kind})")
     if step.attempts > 1:
         line.append(f", {step.attempts} attempts", style="yellow")
     if step.ended_at is not None and step.kind in ("task", "compensation"):

@@ -1,0 +1,47 @@
+# The words a developer types. `make` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo setup test lint fix bare bench check
+
+help: ## list these words
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## the main job, from a fresh checkout: environment, installation, forge to trace, approval included
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make demo PYTHON=python3.11")'
+	@test -x $(VENV)/demo/bin/python || $(PYTHON) -m venv $(VENV)/demo
+	@$(VENV)/demo/bin/python -m pip install --quiet --disable-pip-version-check .
+	@PATH="$(CURDIR)/$(VENV)/demo/bin:$$PATH" sh ./demo.sh
+
+setup: $(BIN)/.ready ## the environment with everything a developer needs
+
+$(BIN)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make test PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+test: setup ## the whole suite; ARGS="tests/test_saga.py -k retry" for a part
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: setup ## what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bare: ## install with the runtime dependencies only, into a new environment, and use it
+	rm -rf $(VENV)/bare
+	$(PYTHON) -m venv $(VENV)/bare
+	$(VENV)/bare/bin/python -m pip install --quiet --disable-pip-version-check .
+	cd $(VENV)/bare && ./bin/ritesmith --help >/dev/null && ./bin/ritesmith init --demo && ./bin/ritesmith run text.slugify --input '{"text": "It Works"}'
+
+bench: setup ## the benchmarks; each prints its own table
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+check: lint bare test ## what CI runs

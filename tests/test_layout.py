@@ -1,0 +1,91 @@
+"""Imports follow the layout: who may know whom, read from the code and compared with the table."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ritesmith
+
+PACKAGE = Path(ritesmith.__file__).parent
+
+VALUES = {"errors", "models"}
+# Module or sub-package -> what of ritesmith it may import. Nothing else knows lupa, openai, tree-sitter or jsonschema.
+MAY_IMPORT = {
+    "errors": set(),
+    "models": {"errors"},
+    "contract": VALUES,
+    "schemas": VALUES,
+    "expr": VALUES | {"schemas"},
+    "guard": VALUES | {"contract", "expr", "schemas", "guard"},
+    "sandbox": VALUES | {"sandbox"},
+    "hosts": VALUES | {"schemas", "hosts"},
+    "db": {"errors"},
+    "search": VALUES,
+    "registry": VALUES | {"db", "contract", "search"},
+    "saga": VALUES | {"expr"},
+    "journal": VALUES | {"db", "saga"},
+    "engine": VALUES | {"journal", "saga", "hosts", "schemas", "sandbox"},
+    "rehearsal": VALUES | {"db", "engine", "expr", "hosts", "journal", "saga", "sandbox"},
+    "trace": VALUES | {"saga"},
+    "forge": VALUES | {"contract", "expr", "schemas", "forge"},
+    "testing": VALUES,
+    "cli": VALUES | {"app", "cli", "forge", "sandbox", "saga", "trace", "__version__"},
+    "__init__": {"app", "errors"},
+    "__main__": {"cli"},
+}
+ONLY_IN = {
+    "lupa": {"sandbox"},
+    "openai": {"forge"},
+    "tree_sitter": {"guard"},
+    "tree_sitter_lua": {"guard"},
+    "jsonschema": {"schemas"},
+    "sqlite_utils": {"db"},
+    "sqlite3": {"db", "registry", "journal", "search", "hosts"},
+    "rich": {"cli"},
+    "click": {"cli"},
+}
+KNOWS_THE_ORDER = {"app", "forging"}
+
+
+def modules():
+    for file in sorted(PACKAGE.rglob("*.py")):
+        relative = file.relative_to(PACKAGE)
+        part = relative.parts[0].removesuffix(".py")
+        yield pytest.param(file, part, id=str(relative))
+
+
+def imported(file):
+    """Every imported module of a file, those for type checking only left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "ritesmith":
+                yield from (f"ritesmith.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize(("file", "part"), list(modules()))
+def test_a_module_imports_only_what_the_layout_allows(file, part):
+    names = list(imported(file))
+    own = {name.split(".")[1] for name in names if name.startswith("ritesmith.")}
+    if part not in KNOWS_THE_ORDER:
+        assert part in MAY_IMPORT, f"{part} is not in the layout table"
+        assert own <= MAY_IMPORT[part]
+    outside = {name.split(".")[0] for name in names}
+    assert {name for name, allowed in ONLY_IN.items() if name in outside and part not in allowed} == set()
+
+
+def test_the_table_names_nothing_that_is_gone():
+    parts = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in PACKAGE.rglob("*.py")}
+    assert set(MAY_IMPORT) <= parts
+
+
+def test_public_names_are_all_there():
+    assert [name for name in ritesmith.__all__ if not hasattr(ritesmith, name)] == []
