@@ -21,7 +21,7 @@ from ritesmith.errors import InvalidInput
 from ritesmith.guard import LuaRules, check_lua, load_rules
 from ritesmith.guard.lua_tree import parse, too_deep
 from ritesmith.hosts import CATALOG
-from ritesmith.models import Capability, Contract, Finding
+from ritesmith.models import Capability, Contract, Finding, HostFunction
 from ritesmith.sandbox import Sandbox
 
 HERE = Path(__file__).parent
@@ -271,6 +271,91 @@ def test_the_readers_of_literals_agree_with_lua(sandbox: Sandbox) -> None:
         if node.kind in ("string", "number")
     ]
     assert read == sandbox.run(source, {}).output
+
+
+# ---------------------------------------------------------------- host functions of any catalog
+
+
+def declared(name: str, properties: dict[str, Any], required: Sequence[str], narrows: Sequence[str]) -> HostFunction:
+    schema = {"type": "object", "properties": properties, "required": [*required], "additionalProperties": False}
+    return HostFunction(
+        name=name,
+        description="",
+        input=schema,
+        output={},
+        effect="write",
+        narrows={each: {"type": "array"} for each in narrows},
+    )
+
+
+WEB = {
+    each.name: each
+    for each in (
+        declared(
+            "http.request",
+            {
+                "url": {"type": "string"},
+                "method": {"enum": ["GET", "POST"]},
+                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                "tags": {"type": "array", "items": {"type": "string"}},
+                "retry": {
+                    "type": "object",
+                    "properties": {"times": {"type": "integer"}},
+                    "required": ["times"],
+                    "additionalProperties": False,
+                },
+            },
+            ["url"],
+            ["hosts", "methods"],
+        ),
+        declared(
+            "mcp.files.read", {"path": {"type": "string", "description": "inside the shared folder"}}, ["path"], []
+        ),
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        pytest.param('http.request{url = "https://api.example.org/x", method = "GET"}', [], id="inside"),
+        pytest.param("http.request{url = input.url}", [], id="a url that is not known yet"),
+        pytest.param('http.request{url = "https://evil.example/x"}', ["outside_grant"], id="another host"),
+        pytest.param('http.request{url = "http://[::1"}', ["outside_grant"], id="a url that is none"),
+        pytest.param('http.request{url = input.url, method = "POST"}', ["outside_grant"], id="another method"),
+        pytest.param('http.request{url = input.url, method = "PUT"}', ["argument_type", "outside_grant"], id="enum"),
+        pytest.param("http.request{url = input.url, tags = {1}}", ["argument_type"], id="inside an array"),
+        pytest.param("http.request{url = input.url, tags = {a = 1}}", ["argument_type"], id="no array"),
+        pytest.param("http.request{url = input.url, tags = {}}", [], id="an empty array"),
+        pytest.param(
+            "http.request{url = input.url, retry = {time = 1}}", ["missing_argument", "unknown_argument"], id="nested"
+        ),
+        pytest.param("http.request{url = input.url, retry = {5}}", ["host_arguments"], id="nested without a name"),
+        pytest.param("http.request{url = {}}", ["argument_type"], id="a table for a string"),
+        pytest.param("http.request{url = function() end}", ["argument_type"], id="a function"),
+        pytest.param("http.request{url = nil}", ["missing_argument"], id="nil is missing"),
+        pytest.param("mcp.files.read{path = 5}", ["argument_type"], id="three parts"),
+        pytest.param("mcp.files.raed{path = 5}", ["unknown_host_function"], id="unknown third part"),
+        pytest.param("mcp.flies.read{path = 5}", ["unknown_host_function"], id="unknown second part"),
+    ],
+)
+def test_literal_arguments_fit_the_schema_and_the_grant(check: Checker, call: str, expected: list[str]) -> None:
+    grants = {"http.request": {"hosts": ["api.example.org"], "methods": ["GET"]}, "mcp.files.read": {}}
+    source = f"function run(input)\n  local used = {{http.request, mcp.files.read}}\n  return {{used, {call}}}\nend"
+    capability = Capability(contract=contract(grants=grants), source=source)
+
+    found = check_lua(capability, catalog=WEB, compile=check.compile, rules=check.rules)
+
+    assert sorted(codes(found)) == expected
+    assert all(each.where.line == 3 for each in found)
+
+
+def test_a_wrong_argument_is_told_in_the_words_of_the_schema(check: Checker) -> None:
+    capability = Capability(
+        contract=contract(grants={"mcp.files.read": {}}), source="function run() return mcp.files.read{path = 5} end"
+    )
+    (found,) = check_lua(capability, catalog=WEB, compile=check.compile, rules=check.rules)
+    assert found.hint == "it must be string, inside the shared folder"
 
 
 # ---------------------------------------------------------------- the file as a whole

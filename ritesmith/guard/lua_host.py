@@ -19,7 +19,7 @@ from ritesmith.schemas import problems
 
 _ALIAS_STEPS = 6
 _UNKNOWN = object()
-_NO_TABLE = frozenset({"string", "number", "nil", "true", "false", "function_definition"})
+_NO_TABLE = frozenset({"string", "number", "true", "false", "function_definition"})
 _Work: TypeAlias = "list[tuple[Node | None, Schema, str]]"
 _WORDS = {
     "nil": "nil", "true": "true", "false": "false", "table_constructor": "a table", "function_definition": "a function",
@@ -163,6 +163,8 @@ class _HostCheck:
         if arguments is None:
             return
         call, given = arguments
+        if len(given) == 1 and given[0].kind == "nil":
+            given = []  # the same as none
         if len(given) > 1 or (given and given[0].kind in _NO_TABLE):
             self.report.add(
                 "host_arguments",

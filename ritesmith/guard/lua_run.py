@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ritesmith.contract import near_miss
@@ -11,6 +12,10 @@ from ritesmith.guard.lua_types import Types
 from ritesmith.models import Contract, Schema
 
 _CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
+_CONTEXT = ("attempt", "idempotency_key", "node", "now", "partial", "run_id")
+_FAIL_CODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FAIL_OPTIONS = ("details", "retryable")
+_NO_STRING = frozenset({"number", "true", "false", "table_constructor", "function_definition"})
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
 
 
@@ -20,6 +25,7 @@ def check_run(tree: Tree, scopes: Scopes, types: Types, contract: Contract, ends
     check.presence()
     check.input_fields()
     check.input_writes()
+    check.failures()
     if types.run is not None:
         check.parameters(types.run)
         check.returns(types.run)
@@ -37,7 +43,12 @@ class _RunCheck:
         self.report = report
 
     def presence(self) -> None:
-        if any(self.tree.text(node) == "run" for node, _ in self.scopes.globals_written):
+        written = [node for node, _ in self.scopes.globals_written if self.tree.text(node) == "run"]
+        if written:
+            if self.types.run is None and self.no_function(written[-1]):
+                self.report.add(
+                    "run_missing", written[-1], "'run' is no function", "write function run(input, context) ... end"
+                )
             return
         for var in self.scopes.variables:
             if var.name == "run" and var.owner.node is self.tree.root:
@@ -52,6 +63,14 @@ class _RunCheck:
             "the file defines no function 'run'",
             "write function run(input, context) ... end",
         )
+
+    def no_function(self, target: Node) -> bool:
+        """Whether what is assigned here is surely no function."""
+        names = target.parent
+        if names is None or names.kind != "variable_list" or names.parent is None or len(names.children) != 1:
+            return False
+        values = names.parent.children[1].children
+        return values[0].kind in ("nil", "string", *_NO_STRING) and values[0].kind != "function_definition"
 
     def parameters(self, run: Function) -> None:
         count = len(run.params)
@@ -79,6 +98,7 @@ class _RunCheck:
         if self.types.input is None:
             return
         for node in self.tree.nodes:
+            self.context_field(node)
             if node.kind != "dot_index_expression" or (node.parent is not None and node.parent.kind == "variable_list"):
                 continue
             schema = self.types.input_part(node.children[0])
@@ -96,6 +116,56 @@ class _RunCheck:
                 f"did you mean '{near}'?" if near else f"it has: {', '.join(sorted(properties)) or 'nothing'}",
                 severity="warning",
             )
+
+    def context_field(self, node: Node) -> None:
+        if node.kind != "dot_index_expression" or self.types.context is None:
+            return
+        base = node.children[0]
+        if base.kind != "identifier" or base.var is not self.types.context or not base.var.constant:
+            return
+        name = self.tree.field(node)
+        if name is not None and name not in _CONTEXT:
+            near = near_miss(name, _CONTEXT) if len(name) < 60 else None
+            self.report.add(
+                "unknown_context_field",
+                node,
+                f"the context has no '{short(name)}'",
+                f"did you mean '{near}'?" if near else f"it has: {', '.join(_CONTEXT)}",
+                severity="warning",
+            )
+
+    # -------------------------------------------------- fail
+
+    def failures(self) -> None:
+        """Calls of `fail(code, message, options)` whose literal arguments it would itself refuse."""
+        for node in self.tree.nodes:
+            if node.kind != "function_call" or self.scopes.path(node.children[0]) != "fail":
+                continue
+            given = node.children[1].children
+            problem = self.failure(given)
+            if problem:
+                self.report.add("fail_arguments", given[0] if given else node, problem, "write fail(code, message)")
+
+    def failure(self, given: list[Node]) -> str:
+        if not given or given[0].kind in ("nil", *_NO_STRING):
+            return "'fail' needs a code, a string such as \"not_found\""
+        if given[0].kind == "string" and not _FAIL_CODE.fullmatch(self.tree.string(given[0])):
+            return (
+                f"'{short(self.tree.string(given[0]))}' is no code for 'fail':"
+                " a code is made of letters, digits, '_', '.' and '-'"
+            )
+        if len(given) > 1 and given[1].kind in _NO_STRING:
+            return "the message, second argument of 'fail', must be a string"
+        if len(given) > 2 and given[2].kind in ("string", "number", "true", "false", "function_definition"):
+            return "the options, third argument of 'fail', must be a table"
+        if len(given) > 2 and given[2].kind == "table_constructor":
+            for field in given[2].children:
+                key = self.tree.key(field)
+                if key is not None and key not in _FAIL_OPTIONS:
+                    return f"'fail' has no option '{short(key)}'; it has: {', '.join(_FAIL_OPTIONS)}"
+        return ""
+
+    # -------------------------------------------------- input
 
     def input_writes(self) -> None:
         for param in (self.types.input, self.types.context):

@@ -50,6 +50,7 @@ function run(input)
   store:get{namespace = "orders", key = "x"} --! host_arguments "with ':'"
   store.get{key = 1, namespace = NAMESPACE} --! argument_type "minLength 1" --! outside_grant "'archive'"
   store.get() --! missing_argument "add namespace"
+  store.get(nil) --! missing_argument
   store.get{namespace = "orders", key = nil} --! missing_argument "'key'"
   store.list{namespace = "orders", limit = 5000, prefix = {}} --! argument_type "maximum 1000" --! argument_type "a table"
   store.list{namespace = "orders", limit = -1} --! argument_type "minimum 1"

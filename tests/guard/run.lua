@@ -108,3 +108,28 @@ function run(input)
   for _, item in ipairs(input.items) do total = total + item.prise end --! unknown_input_field "did you mean 'price'?"
   return {total, input.itms, input.free.anything, input.items[1].price} --! unknown_input_field
 end
+----
+-- fail(code, message, {retryable=, details=}).
+function run(input)
+  if input.a then fail("initial must not be zero") end --! fail_arguments "is no code"
+  if input.b then fail() end --! fail_arguments "needs a code"
+  if input.c then fail({code = "x"}) end --! fail_arguments
+  if input.d then fail("x", 5) end --! fail_arguments "second argument"
+  if input.e then fail("x", "y", true) end --! fail_arguments "third argument"
+  if input.f then fail("x", "y", {retriable = true}) end --! fail_arguments "retryable"
+  local problem = "not_found"
+  if input.g then fail(problem, "no " .. input.g, {retryable = true, details = {g = 1}}) end
+  fail("a.b-c")
+end
+----
+function run(input, context)
+  return {context.run_id, context.atempt, context.now, context["node"], context.user} --! unknown_context_field "'attempt'" --! unknown_context_field "it has"
+end
+----
+-- `run` as a variable of another kind is a global all the same.
+local function helper(input) return input end
+if helper then run = helper end
+----
+run = nil --! run_missing "no function"
+----
+run = {call = 1} --! run_missing
