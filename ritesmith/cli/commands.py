@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ritesmith import __version__
-from ritesmith.errors import ForgeExhausted, InvalidInput, RiteSmithError
+from ritesmith.errors import Conflict, ForgeExhausted, InvalidInput, RiteSmithError
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
@@ -23,7 +23,10 @@ FAILED = 8
 
 
 class Group(click.Group):
-    """A group that knows what was probably meant."""
+    """A group that lists its commands in the order of use, and knows what was probably meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
@@ -49,8 +52,9 @@ def ritesmith(context: click.Context, db: str | None) -> None:
     Look:     ritesmith trace RUN
 
     \b
-    Exit codes: 0 done, 2 wrong input, 3 not found, 4 conflict, 5 rejected by the guard, 6 the forge found nothing,
-    7 sandbox, 8 the run failed, 9 registry file, 130 interrupted.
+    Exit codes: 0 done, 2 wrong input, 3 not found, 4 conflict, 5 rejected by
+    the guard, 6 the forge found nothing, 7 sandbox, 8 the run failed,
+    9 registry file, 130 interrupted.
     """
     context.obj = db
 
@@ -90,7 +94,7 @@ def emit(value: dict[str, Any]) -> None:
 @with_json
 @click.pass_obj
 def init(db: str | None, demo: bool, as_json: bool) -> None:
-    """Make the registry in this folder, with the bundled library in it.
+    """Make the registry here, with the bundled library.
 
     With --demo also the documents of the refund example. Nothing that exists is overwritten.
     """
@@ -133,7 +137,9 @@ def forge(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Turn INTENT into a registered workflow or capability: reuse, then compose, then ask a model.
+    """Turn INTENT into a workflow or capability.
+
+    Reuse first, then composition, then a model.
 
     \b
     Without a model: what exists and provably fits is reused, what can be composed is composed, for 0 tokens.
@@ -181,7 +187,10 @@ def _examples(file: str) -> list[Any]:
 @with_json
 @with_app
 def check(app: RiteSmith, file: Path, as_json: bool) -> int:
-    """Check a capability (.lua) or workflow (.json) FILE: shape, sense, then a trial of its examples. Writes nothing."""
+    """Check a capability or workflow FILE; write nothing.
+
+    Shape, then sense, then a trial of its examples in the sandbox. Exit code 5 when there are errors.
+    """
     from ritesmith.cli import show
 
     checked = app.check_file(file)
@@ -204,7 +213,10 @@ def check(app: RiteSmith, file: Path, as_json: bool) -> int:
 @with_json
 @with_app
 def publish(app: RiteSmith, file: Path, as_json: bool) -> None:
-    """Check FILE and publish it; the same text again changes nothing, another text is the next version."""
+    """Check FILE and publish it.
+
+    The same text again changes nothing, another text is the next version.
+    """
     artifact, new = app.publish_file(file)
     if as_json:
         emit({"artifact": artifact.ref, "digest": artifact.digest, "status": artifact.status, "new": new})
@@ -222,7 +234,7 @@ def publish(app: RiteSmith, file: Path, as_json: bool) -> None:
 @with_json
 @with_app
 def list_(app: RiteSmith, kind: Any, as_json: bool) -> None:
-    """The registry: the newest version of every workflow and capability."""
+    """List the newest version of every artifact."""
     from ritesmith.cli import show
 
     rows = app.listing(kind)
@@ -235,7 +247,10 @@ def list_(app: RiteSmith, kind: Any, as_json: bool) -> None:
 @with_json
 @with_app
 def search(app: RiteSmith, query: str, limit: int, as_json: bool) -> None:
-    """Find artifacts by what they are for. Words only propose: `forge` decides by contract and examples."""
+    """Find artifacts by what they are for.
+
+    Words only propose; `forge` decides by contract and examples.
+    """
     from ritesmith.cli import show
 
     rows = app.found(query, limit)
@@ -248,7 +263,10 @@ def search(app: RiteSmith, query: str, limit: int, as_json: bool) -> None:
 @with_json
 @with_app
 def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
-    """One artifact by NAME, NAME@VERSION or digest: contract, source, examples, provenance, versions."""
+    """Show one artifact whole.
+
+    REFERENCE is a NAME, NAME@VERSION or digest.
+    """
     from ritesmith.cli import show
 
     details = app.details(reference)
@@ -273,7 +291,9 @@ def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
 def run(
     app: RiteSmith, reference: str, given: str, idempotency_key: str | None, wait_seconds: float, as_json: bool
 ) -> int:
-    """Run a workflow or capability by NAME or NAME@VERSION, or a workflow FILE.json.
+    """Run a workflow or capability.
+
+    REFERENCE is a NAME, NAME@VERSION, or a workflow FILE.json.
 
     \b
     The run is durable: after Ctrl-C or a crash, `ritesmith resume` finishes it without repeating a finished step.
@@ -292,7 +312,10 @@ def run(
 @with_json
 @with_app
 def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) -> int:
-    """Carry RUN on, or every interrupted run and every run whose time has come."""
+    """Carry RUN on, or every run that can go on.
+
+    Without RUN: every interrupted run, and every run whose time has come.
+    """
     from ritesmith.cli import show
 
     if run is not None:
@@ -302,6 +325,8 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
     for each in app.unfinished():
         try:
             views.append(app.drive(each, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds))
+        except Conflict as error:  # somebody else drives it
+            talk(error.message)
         except RiteSmithError as error:  # one bad run must not keep the others from going on
             failed.append({"run": each, "error": error.as_dict()})
     if as_json:
@@ -333,7 +358,7 @@ def approve(
     wait_seconds: float,
     as_json: bool,
 ) -> int:
-    """Say yes to the approval a RUN waits for, or to a draft version NAME@VERSION."""
+    """Approve what a RUN waits for, or a draft NAME@VERSION."""
     if "." in target:
         approved = app.approve_artifact(target, by=by, digest=digest)
         if as_json:
@@ -356,7 +381,7 @@ def approve(
 def reject(
     app: RiteSmith, run: str, by: str | None, comment: str, digest: str | None, wait_seconds: float, as_json: bool
 ) -> int:
-    """Say no to the approval a RUN waits for."""
+    """Reject what a RUN waits for."""
     return _answer(app, run, "rejected", by, comment, digest, wait_seconds, as_json)
 
 
@@ -399,7 +424,7 @@ def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json
 @with_json
 @with_app
 def resolve(app: RiteSmith, run: str, happened: bool, result: str, by: str | None, as_json: bool) -> int:
-    """Say what became of the write of a RUN whose status is unknown."""
+    """Tell what became of the unknown write of a RUN."""
     found = app.run_id(run)
     app.resolve(found, happened=happened, result=_json_of(result), by=by)
     return _drive(app, found, 60.0, as_json, exit_code=False)
@@ -412,7 +437,7 @@ def resolve(app: RiteSmith, run: str, happened: bool, result: str, by: str | Non
 @with_json
 @with_app
 def runs(app: RiteSmith, status: str | None, workflow: str | None, limit: int, as_json: bool) -> None:
-    """Runs, newest first."""
+    """List runs, newest first."""
     from ritesmith.cli import show
 
     rows = app.runs(status=status, workflow=workflow, limit=limit)
@@ -424,7 +449,7 @@ def runs(app: RiteSmith, status: str | None, workflow: str | None, limit: int, a
 @with_json
 @with_app
 def trace(app: RiteSmith, run: str, as_json: bool) -> None:
-    """What happened in RUN: every step, attempt, wait, host call and compensation, from its journal."""
+    """Show what happened in RUN, from its journal."""
     from ritesmith.cli import show
 
     view = app.view(run)
@@ -436,7 +461,7 @@ def trace(app: RiteSmith, run: str, as_json: bool) -> None:
 
 @ritesmith.group(cls=Group)
 def store() -> None:
-    """The documents that capabilities read and write."""
+    """Look at the documents that capabilities keep."""
 
 
 @store.command("list")
@@ -468,7 +493,10 @@ def store_get(app: RiteSmith, namespace: str, key: str, as_json: bool) -> None:
 @click.option("--jsonl", is_flag=True, help='Read lines {"source", "input"} from stdin, answer one line each.')
 @with_json
 def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
-    """Run one Lua FILE that defines run(input, context) in the sandbox, without host functions."""
+    """Run one Lua FILE in the sandbox.
+
+    The file defines run(input, context), and has no host functions.
+    """
     from ritesmith.app import read_text
     from ritesmith.sandbox import Sandbox
     from ritesmith.sandbox.door import serve, shown
