@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 
 import pytest
@@ -378,3 +379,40 @@ def test_a_lone_capability_may_change_its_name() -> None:
 def test_a_block_without_a_readable_name_is_the_one_that_is_replaced() -> None:
     old = Draft(capabilities=("function run() end\n", lua("a.c")))
     assert merge_draft(old, Draft(capabilities=(lua("a.b"),))).capabilities == (lua("a.b"), lua("a.c"))
+
+
+def test_whatever_a_reply_holds_there_is_a_draft_or_a_finding() -> None:
+    seed = 20_261_121
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    parts = [
+        "```",
+        "```lua\n",
+        "```json\n",
+        "~~~",
+        "{",
+        "}",
+        '"nodes": []',
+        '"',
+        "\\",
+        "[[",
+        "]]",
+        "--[[ capability",
+        "\n",
+    ]
+    parts += [
+        "function run(input)\n",
+        "end\n",
+        "if x then ",
+        "<think>",
+        "</think>",
+        "é",
+        "\x00",
+        "[==[",
+        "]==]",
+        lua("a.b"),
+    ]
+    for _ in range(1500):
+        text = "".join(dice.choices(parts, k=dice.randrange(1, 20)))
+        draft, findings = parse_draft(text)
+        assert findings or not draft.empty, text

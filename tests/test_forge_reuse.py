@@ -83,7 +83,7 @@ def test_intents_that_may_mean_different_things_stay_different(one: str, other: 
 
 
 def test_normalising_twice_changes_nothing() -> None:
-    for text in ('Say "X ", then: e-mail ½ of Ⅳ — now!', "", "?!", '"', "a.b.c ..."):
+    for text in ('Say "X ", then: e-mail ½ of Ⅳ — now!', "", "?!", '"', "a.b.c ...", ", ; a", "a – – b", '. " ; b'):
         assert normalise(normalise(text)) == normalise(text)
 
 
@@ -159,6 +159,10 @@ def test_a_number_that_the_caller_passes_as_input_is_a_parameter() -> None:
     assert vetoes("orders above 250", ["orders above a limit"], parameters=given) == []
     assert vetoes("orders above 99", ["orders above 100"], parameters=given) != []
     assert vetoes("orders above 250", ["top 10 orders above a limit"], parameters=given) != []
+
+
+def test_words_that_say_nothing_have_no_veto() -> None:
+    assert vetoes("", ["", "!", "sort rows"]) == vetoes("sort rows", ["", "..."]) == vetoes("sort rows", []) == []
 
 
 def test_the_same_phrase_has_no_veto_whatever_the_others_say() -> None:

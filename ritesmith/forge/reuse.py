@@ -87,6 +87,14 @@ def normalise(intent: str) -> str:
     Equal results are reused without looking further, so what may carry meaning stays: text in double quotes as it
     stands, operators, brackets, signs, and points that don't end a word.
     """
+    text = _pass(intent)
+    # What one pass takes away may uncover more of the same.
+    while (again := _pass(text)) != text:
+        text = again
+    return text
+
+
+def _pass(intent: str) -> str:
     text = unicodedata.normalize("NFKC", intent).translate(_QUOTES)
     parts = re.split(r'("[^"]*")', text)
     shown = (part if part.startswith('"') and len(part) > 1 else _plain(part) for part in parts)
@@ -389,7 +397,7 @@ def _direction(asked: list[str], stored: list[str]) -> list[str]:
 def _pairs(words: list[str]) -> list[tuple[str, set[str], set[str]]]:
     """Each connecting word with the content words beside it, two a side at most; "y from x" is turned to x, y."""
     # "a" beside a connecting word, or at the end, is a variable, not an article.
-    edges = [*words[1:], "to"]
+    edges = [*words, "to"][1:]
     named = [
         "variable a" if word == "a" and edge in CONNECTORS | {"and"} else word
         for word, edge in zip(words, edges, strict=True)
