@@ -15,7 +15,7 @@ from ritesmith.contract import shape_findings
 from ritesmith.db import transaction
 from ritesmith.errors import ForgeExhausted, InvalidInput
 from ritesmith.forge.compose import Composition, compose
-from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge
+from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge, normalise
 from ritesmith.models import (
     EFFECT_ORDER,
     JSON,
@@ -292,20 +292,26 @@ class Forging:
             return "none", findings[0].message, None, ()
         for draft in drafts:
             value = {**draft, "examples": [*draft.get("examples", []), *self.request.examples]}
-            if self.request.name:
-                value["name"] = self.request.name
+            value["name"] = self.request.name or self.free_name(draft["name"])
             checked = self.app.check_workflow_value(value, "composed.json")
             widened = self.too_wide(checked)
             if checked.errors or widened:
                 self.findings = (*checked.errors, *widened)
                 continue
             self.findings = checked.findings
-            parts = ", ".join(each.capability for each in composition.explanation if each.capability)
+            parts = ", ".join(node["capability"] for node in draft["nodes"] if node["kind"] == "task")
             proof = f"; {len(examples)} of {len(examples)} caller's examples pass" if examples else ""
             reason = f"made of {parts}{proof}"
             artifact, new = self.publish(checked, "composed", force_approval=not examples)
             return "composed", reason, artifact, (artifact.ref,) if new else ()
         return "none", f"what could be composed does not pass: {self.findings[0].message}", None, ()
+
+    def free_name(self, name: str) -> str:
+        """`name`, or with some digits of the intent's digest where it belongs to another intent."""
+        intent = normalise(self.request.intent)
+        if all(normalise(each.provenance.intent) == intent for each in self.app.registry.versions(name)):
+            return name
+        return f"{name}_{hashlib.sha256(intent.encode()).hexdigest()[:6]}"
 
     def composition(self) -> Composition:
         """What the composer makes of the intent with the published capabilities."""
@@ -319,7 +325,9 @@ class Forging:
                 (hit.name, hit.score) for hit in search(self.app.connection, clause, CANDIDATES) if hit.name in known
             ]
 
-        return compose(self.request.intent, contracts, rank, effect_of=effects.__getitem__)
+        return compose(
+            self.request.intent, contracts, rank, effect_of=effects.__getitem__, examples=self.request.examples
+        )
 
     # ------------------------------------------------------------ author
 
