@@ -104,7 +104,7 @@ def check_lua(
     check_hosts(tree, scopes, hosts, report)
     ends = flow(scopes)
     check_run(tree, scopes, types, capability.contract, ends, report)
-    check_habits(tree, scopes, rules.libraries, names.methods_defined, ends, report)
+    check_habits(tree, scopes, rules.libraries, types, ends, report)
     if not name_errors:
         declared = sorted(rules.offered() | hosts.granted_namespaces | names.harmless)
         objection = compile(source, declared)
@@ -167,7 +167,6 @@ class _Names:
         self.offered = rules.offered()
         self.written = {tree.text(node) for node, _ in scopes.globals_written}
         self.harmless: set[str] = set()  # names of older Luas, read only as a fallback
-        self.methods_defined: set[str] = set()
 
     def run(self) -> None:
         self.environment()
@@ -272,24 +271,16 @@ class _Names:
     # -------------------------------------------------- fields and methods
 
     def fields_and_calls(self) -> None:
-        targets = set()
-        for node in self.tree.nodes:
-            if node.kind == "assignment_statement":
-                targets.update(node.children[0].children)
-            elif node.kind == "function_declaration":
-                targets.add(node.children[0])
-        self.methods_defined = self.types.methods_defined(targets)
-        for node in self.tree.nodes:
-            if node.kind in _INDEXES:
-                if node in targets:
-                    self.library_write(node, node.children[0])
-                    self.metafield(node, self.tree.field(node))
-                else:
-                    self.library_read(node)
-            elif node.kind == "function_call":
-                self.call(node)
-            elif node.kind == "field":
-                self.metafield(node, self.tree.key(node))
+        for node in self.tree.of(*_INDEXES):
+            if node in self.types.targets:
+                self.library_write(node, node.children[0])
+                self.metafield(node, self.tree.field(node))
+            else:
+                self.library_read(node)
+        for node in self.tree.of("function_call"):
+            self.call(node)
+        for node in self.tree.of("field"):
+            self.metafield(node, self.tree.key(node))
 
     def metafield(self, node: Node, name: str | None) -> None:
         if name in self.rules.metafields:
@@ -297,7 +288,7 @@ class _Names:
 
     def library_write(self, at: Node, base: Node) -> None:
         path = self.scopes.path(base)
-        if self.rules.is_library(path) or path in self.hosts.prefixes & self.hosts.granted_namespaces:
+        if self.rules.is_library(path) or self.hosts.is_granted_namespace(path):
             self.report.add(
                 "library_write",
                 at,
@@ -358,7 +349,7 @@ class _Names:
             return
         if self.types.is_string(callee.children[0]):
             message = f"strings have no method '{short(name)}'"
-        elif not self.types.dynamic and name not in self.methods_defined:
+        elif not self.types.has_method(name):
             message = f"nothing in this file defines a method '{short(name)}', and strings have none"
         else:
             return
@@ -368,7 +359,7 @@ class _Names:
         def hint() -> str:
             if name in self.rules.string_methods:
                 return self.rules.string_methods[name]
-            there = [*self.rules.libraries["string"], *sorted(self.methods_defined)[:200]]
+            there = [*self.rules.libraries["string"], *sorted(self.types.methods)[:200]]
             found = near_miss(name, there) if len(name) < 60 else None
             return f"did you mean '{found}'?" if found else "write a local function, or define the method"
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from ritesmith.guard.lua_scope import Function, Loop, Scopes
 from ritesmith.guard.lua_tree import Node, Report, Tree, short
+from ritesmith.guard.lua_types import Types
 
 _MADE_FROM_NODES = 200
 _LEAVERS = frozenset({"assert", "coroutine.yield", "error", "fail", "pcall", "xpcall"})
@@ -22,12 +23,12 @@ def check_habits(
     tree: Tree,
     scopes: Scopes,
     libraries: Mapping[str, Collection[str]],
-    methods_defined: Collection[str],
+    types: Types,
     ends: set[Node],
     report: Report,
 ) -> None:
     """Add every finding about habits to the report. `ends` is what `lua_scope.flow` found."""
-    check = _Habits(tree, scopes, libraries, methods_defined, report)
+    check = _Habits(tree, scopes, libraries, types, report)
     check.unused()
     check.shadowed()
     check.unreachable(ends - check.endless())
@@ -40,13 +41,13 @@ class _Habits:
         tree: Tree,
         scopes: Scopes,
         libraries: Mapping[str, Collection[str]],
-        methods_defined: Collection[str],
+        types: Types,
         report: Report,
     ) -> None:
         self.tree = tree
         self.scopes = scopes
         self.libraries = libraries
-        self.methods_defined = methods_defined
+        self.types = types
         self.report = report
 
     def unused(self) -> None:
@@ -102,9 +103,7 @@ class _Habits:
     # -------------------------------------------------- reach
 
     def unreachable(self, ends: set[Node]) -> None:
-        for block in self.tree.nodes:
-            if block.kind not in ("block", "chunk"):
-                continue
+        for block in self.tree.of("block", "chunk"):
             for index, statement in enumerate(block.children[:-1]):
                 if statement not in ends:
                     continue
@@ -195,7 +194,7 @@ class _Habits:
         callee, given = call.children[0], call.children[1].children
         if callee.kind == "method_index_expression":
             name = self.tree.field(callee)
-            if name not in self.libraries["string"] or name in self.methods_defined:
+            if name is None or name not in self.libraries["string"] or self.types.has_method(name):
                 return True
             return name == "gsub" and len(given) > 1 and given[1].kind != "string"
         path = self.scopes.path(callee)

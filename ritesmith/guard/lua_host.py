@@ -39,6 +39,10 @@ class Hosts:
         self.namespaces = {name.split(".")[0] for name in self.names}
         self.granted_namespaces = {name.split(".")[0] for name in contract.grants}
 
+    def is_granted_namespace(self, path: str | None) -> bool:
+        """Whether a dotted path is a table of host functions that the capability has: `store`, `mcp.files`."""
+        return path is not None and path in self.prefixes and path.split(".")[0] in self.granted_namespaces
+
 
 def check_hosts(tree: Tree, scopes: Scopes, hosts: Hosts, report: Report) -> None:
     """Add every finding about host calls to the report."""

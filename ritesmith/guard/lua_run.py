@@ -97,9 +97,9 @@ class _RunCheck:
         """Fields that a closed input schema can't have: reading one is always nil."""
         if self.types.input is None:
             return
-        for node in self.tree.nodes:
+        for node in self.tree.of("dot_index_expression"):
             self.context_field(node)
-            if node.kind != "dot_index_expression" or (node.parent is not None and node.parent.kind == "variable_list"):
+            if node in self.types.targets:
                 continue
             schema = self.types.input_part(node.children[0])
             name = self.tree.field(node)
@@ -118,10 +118,8 @@ class _RunCheck:
             )
 
     def context_field(self, node: Node) -> None:
-        if node.kind != "dot_index_expression" or self.types.context is None:
-            return
         base = node.children[0]
-        if base.kind != "identifier" or base.var is not self.types.context or not base.var.constant:
+        if base.kind != "identifier" or base.var is None or base.var is not self.types.context:
             return
         name = self.tree.field(node)
         if name is not None and name not in _CONTEXT:
@@ -138,8 +136,8 @@ class _RunCheck:
 
     def failures(self) -> None:
         """Calls of `fail(code, message, options)` whose literal arguments it would itself refuse."""
-        for node in self.tree.nodes:
-            if node.kind != "function_call" or self.scopes.path(node.children[0]) != "fail":
+        for node in self.tree.of("function_call"):
+            if self.scopes.path(node.children[0]) != "fail":
                 continue
             given = node.children[1].children
             problem = self.failure(given)
@@ -177,13 +175,10 @@ class _RunCheck:
                     "use a local of another name",
                     severity="warning",
                 )
-        for node in self.tree.nodes:
-            if node.kind == "assignment_statement":
-                for target in node.children[0].children:
-                    self.written(target, target)
-            elif node.kind == "function_declaration":
-                self.written(node.children[0], node)
-            elif node.kind == "function_call" and self.scopes.path(node.children[0]) in _CHANGERS:
+        for target in self.types.targets:
+            self.written(target, target)
+        for node in self.tree.of("function_call"):
+            if self.scopes.path(node.children[0]) in _CHANGERS:
                 given = node.children[1].children
                 if given:
                     self.changed(given[0], node)

@@ -59,7 +59,17 @@ class Tree:
         self.nodes = nodes
         self.root = nodes[0]
         self.error_at = error_at
+        self.by_kind: dict[str, list[Node]] = {}
+        for node in nodes:
+            if node.kind in self.by_kind:
+                self.by_kind[node.kind].append(node)
+            else:
+                self.by_kind[node.kind] = [node]
         self._lines: list[int] | None = None
+
+    def of(self, *kinds: str) -> list[Node]:
+        """All nodes of these kinds, kind by kind."""
+        return [node for kind in kinds for node in self.by_kind.get(kind, ())]
 
     def text(self, node: Node) -> str:
         return self.source[node.start : node.end].decode()
@@ -182,21 +192,26 @@ def too_deep(source: bytes, depth: int) -> int | None:
     """Offset of the first bracket or block nested deeper than `depth`, or None; strings and comments don't count."""
     if sum(source.count(word) for word in (b"(", b"{", b"[", b"function", b"if", b"do", b"repeat")) <= depth:
         return None
-    level = position = 0
-    while (match := _TOKENS.search(source, position)) is not None:
-        position = match.end()
-        if match["long"] is not None:
-            closing = source.find(b"]" + match["long"] + b"]", position)
-            if closing < 0:
-                return None  # unfinished: the compiler says so
-            position = closing + len(match["long"]) + 2
-        elif match["open"] is not None:
-            level += 1
-            if level > depth:
-                return match.start()
-        elif match["close"] is not None:
-            level -= 1
-    return None
+    level = 0
+    tokens = _TOKENS.finditer(source)
+    while True:
+        for match in tokens:
+            kind = match.lastgroup
+            if kind == "open":
+                level += 1
+                if level > depth:
+                    return match.start()
+            elif kind == "close":
+                level -= 1
+            elif kind == "long":
+                closing = b"]" + match["long"] + b"]"
+                end = source.find(closing, match.end())
+                if end < 0:
+                    return None  # unfinished: the compiler says so
+                tokens = _TOKENS.finditer(source, end + len(closing))
+                break
+        else:
+            return None
 
 
 def parse(source: bytes) -> Tree:

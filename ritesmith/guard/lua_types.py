@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
 from ritesmith.guard.lua_scope import Function, Scopes, Var
@@ -11,6 +12,7 @@ from ritesmith.models import Schema
 
 _STEPS = 12
 _RUN_WRITES = 10  # a file writes `run` once; a hostile one may do so ten thousand times
+_NAME_BYTES = 100
 _ITEM = object()
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
 _MAKES_STRINGS = frozenset(
@@ -36,6 +38,12 @@ class Types:
         self.input: Var | None = params[0] if params else None
         self.context: Var | None = params[1] if len(params) > 1 else None
         self.dynamic = False
+
+    @cached_property
+    def targets(self) -> frozenset[Node]:
+        """Everything that is assigned to: left sides of assignments and names of functions."""
+        left = [each for node in self.tree.of("assignment_statement") for each in node.children[0].children]
+        return frozenset(left).union(node.children[0] for node in self.tree.of("function_declaration"))
 
     def _run_function(self) -> Function | None:
         """The function that the global `run` holds, where that is plain to see."""
@@ -145,36 +153,37 @@ class Types:
 
     # -------------------------------------------------- methods
 
-    def methods_defined(self, targets: Collection[Node]) -> set[str]:
+    def has_method(self, name: str) -> bool:
+        """Whether something in this file can have a method of that name."""
+        return name in self.methods or self.dynamic
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
         """Every name that a table of this file could have as a field; sets `dynamic` where names are made up at run."""
-        names: set[str] = set()
-        for node in self.tree.nodes:
-            kind = node.kind
-            if kind == "string":
-                if node.end - node.start < 100:
-                    names.add(self.tree.string(node))
-            elif kind == "field":
-                key = self.tree.key(node)
-                if key is not None:
-                    names.add(key)
-                    self._look_up(key, node.children[-1])
-                elif len(node.children) == 2:
-                    self._computed(node.children[0], node.children[1])
-            elif kind in ("dot_index_expression", "method_index_expression") and node in targets:
-                name = self.tree.field(node)
-                if name is not None:
-                    names.add(name)
-            elif kind == "assignment_statement":
-                for target, value in zip(node.children[0].children, node.children[1].children, strict=False):
-                    if target.kind in _INDEXES and len(target.children) == 2:
-                        name = self.tree.field(target)
-                        if name is None:
-                            self._computed(target.children[1], value)
-                        else:
-                            self._look_up(name, value)
-            elif kind == "function_declaration" and node.children[0].kind == "dot_index_expression":
-                self._look_up(self.tree.field(node.children[0]) or "", node)
-        return names
+        short = [node for node in self.tree.of("string") if node.end - node.start < _NAME_BYTES]
+        names = {self.tree.string(node) for node in short}
+        for node in self.tree.of("field"):
+            key = self.tree.key(node)
+            if key is not None:
+                names.add(key)
+                self._look_up(key, node.children[-1])
+            elif len(node.children) == 2:
+                self._computed(node.children[0], node.children[1])
+        for node in self.tree.of("assignment_statement"):
+            for target, value in zip(node.children[0].children, node.children[1].children, strict=False):
+                if target.kind in _INDEXES and len(target.children) == 2:
+                    name = self.tree.field(target)
+                    if name is None:
+                        self._computed(target.children[1], value)
+                    else:
+                        self._look_up(name, value)
+        for node in self.targets:
+            if node.kind in ("dot_index_expression", "method_index_expression"):
+                names.add(self.tree.text(node.children[-1]))
+        for node in self.tree.of("function_declaration"):
+            if node.children[0].kind == "dot_index_expression":
+                self._look_up(self.tree.text(node.children[0].children[-1]), node)
+        return frozenset(names)
 
     def _look_up(self, name: str, value: Node) -> None:
         if name != "__index":
