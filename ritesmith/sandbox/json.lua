@@ -5,7 +5,7 @@
 
 local core = ...
 local charge, rawset_mt, rawget_mt = core.charge, core.setmetatable, core.getmetatable
-local type, next, rawlen, rawget, error, tonumber = type, next, rawlen, rawget, error, tonumber
+local type, next, rawlen, rawget, rawequal, error, tonumber = type, next, rawlen, rawget, rawequal, error, tonumber
 local byte, sub, find, match, gsub, format, char = string.byte, string.sub, string.find, string.match, string.gsub,
   string.format, string.char
 local concat, sort, math_type, utf8_char, utf8_len = table.concat, table.sort, math.type, utf8.char, utf8.len
@@ -269,7 +269,8 @@ local function sorted_keys(object, path)
 end
 
 local function write_table(value, depth, path)
-  if value == null then return put("null") end
+  -- Never `==`: it would call an __eq of the script, where no hook counts.
+  if rawequal(value, null) then return put("null") end
   if depth >= DEPTH_MAX then wrong("a value deeper than " .. DEPTH_MAX .. " levels (or one that contains itself)", path) end
   if open[value] then wrong("a table that contains itself", path) end
   open[value] = true
@@ -289,7 +290,7 @@ local function write_table(value, depth, path)
     end
     put("]")
   elseif next(value) == nil then
-    put(rawget_mt(value) == OBJECT and "{}" or "[]")
+    put(rawequal(rawget_mt(value), OBJECT) and "{}" or "[]")
   else
     local keys, n = sorted_keys(value, path)
     for i = 1, n do

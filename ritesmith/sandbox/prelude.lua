@@ -286,7 +286,7 @@ end
 -- ---------------------------------------------------------------- host functions
 
 local function json_problem(problem)
-  if problem == json.TOO_BIG then return "too large" end
+  if rawequal(problem, json.TOO_BIG) then return "too large" end
   if type(problem) == "table" and problem.json then
     return problem.json .. (problem.where and problem.where ~= "$" and " in " .. problem.where or "")
   end
@@ -347,6 +347,18 @@ function base.xpcall(f, handler, ...)
   return handled(handler, raw_pcall(f, ...))
 end
 
+-- A closing handler is told of the error on its way: it must not be the first to hear of a limit, and hide it.
+local guarded_closers = raw_setmetatable({}, { __mode = "k" })
+
+local function guarded_closer(closer)
+  local function guard(object, problem)
+    if dead then stop() end
+    return closer(object, examine(problem))
+  end
+  guarded_closers[guard] = true
+  return guard
+end
+
 function base.setmetatable(...)
   local object, meta = ...
   table_argument(object, 1, "setmetatable")
@@ -359,6 +371,8 @@ function base.setmetatable(...)
     if rawget(meta, "__mode") ~= nil then
       library_error("weak tables ('__mode') are not offered: what they hold would depend on the garbage collector")
     end
+    local closer = rawget(meta, "__close")
+    if closer ~= nil and not guarded_closers[closer] then rawset(meta, "__close", guarded_closer(closer)) end
     -- A finalizer runs where no hook fires. Without this field at this moment it is never called.
     local finalizer = rawget(meta, "__gc")
     if finalizer ~= nil then
@@ -483,7 +497,7 @@ end
 function json_library.object(value)
   if value == nil then value = {} end
   table_argument(value, 1, "object")
-  if value == json.null or debug_getmetatable(value) then
+  if rawequal(value, json.null) or debug_getmetatable(value) then
     if rawequal(debug_getmetatable(value), json.ARRAY) then raw_setmetatable(value, json.OBJECT) end
     return value
   end
@@ -641,7 +655,7 @@ local function finished(value)
     if fuel > fuel_max then return ended("fuel", "", nil) end
     return ended("ok", text, nil)
   end
-  if text == json.TOO_BIG then return ended("output_size", "", nil) end
+  if rawequal(text, json.TOO_BIG) then return ended("output_size", "", nil) end
   if text == "not enough memory" then return ended("memory", "", nil) end
   if type(text) == "table" and text.json then
     return ended("bad_result", text.json .. " in " .. text.where, nil)

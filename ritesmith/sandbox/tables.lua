@@ -127,8 +127,13 @@ function library.unpack(object, first, last)
   if first <= last and (count < 0 or count >= 100) then
     if count < 0 or count >= 1000000 then library_error("too many results to unpack") end
     charge(count)
-    if getmetatable(object) then return raw_unpack(object, first, last) end
-    return finish("unpack", raw_pcall(raw_unpack, object, first, last))
+    if not getmetatable(object) then return finish("unpack", raw_pcall(raw_unpack, object, first, last)) end
+  end
+  if getmetatable(object) then
+    -- Read here, where an __index of the script may wait for a host call.
+    local list = {}
+    for i = 0, count do list[i + 1] = object[first + i] end
+    return raw_unpack(list, 1, count + 1)
   end
   return raw_unpack(object, first, last)
 end
