@@ -39,6 +39,7 @@ from ritesmith.models import (
     Provenance,
     TaskNode,
     Value,
+    WaitNode,
     Where,
     Workflow,
     WorkflowExample,
@@ -444,7 +445,8 @@ class RiteSmith:
         artifact = self._runnable(reference)
         state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
         schema = self.workflow_of(artifact, input).input
-        _check_input(artifact.ref, schema, input)
+        hint = f"see its input schema: ritesmith show {artifact.ref}"
+        _check_value("input", input, schema, f"'{artifact.ref}'", hint)
         workflow = self._workflow_of_run(state)
         pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
         run = self.new_id()
@@ -499,10 +501,10 @@ class RiteSmith:
         """Give a run the callback it waits for; InvalidInput when the payload breaks the node's schema."""
         with self.journal.lease(run) as lease:
             workflow = self._workflow_of_run(lease.state)
-            record = saga.receive_callback(workflow, lease.state, payload, at=self.clock.now())
-            node = workflow.by_id[lease.state.at or ""]
-            _check_input(f"{run} {node.id}", getattr(node, "schema_", {}), payload)
-            lease.append(record)
+            node = workflow.by_id.get(lease.state.at or "")
+            if isinstance(node, WaitNode):  # before success_when looks into it
+                _check_value("payload", payload, node.schema_, f"'{node.id}' of run '{run}'")
+            lease.append(saga.receive_callback(workflow, lease.state, payload, at=self.clock.now()))
             lease.commit()
             return lease.state
 
@@ -538,14 +540,16 @@ class RiteSmith:
 
     def run_id(self, given: str) -> str:
         """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
-        rows = self.connection.execute("SELECT id FROM runs WHERE id GLOB ? LIMIT 3", (given + "*",)).fetchall()
-        if len(rows) > 1 and not any(row["id"] == given for row in rows):
+        rows = self.connection.execute(
+            "SELECT id FROM runs WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2", (given,)
+        ).fetchall()
+        if len(rows) > 1 and rows[0]["id"] != given:  # a whole id sorts before all that it begins
             raise InvalidInput(f"several runs begin with '{given}'", hint="give more of the id")
-        if not rows or not given:
+        if not rows:
             near = near_miss(given, [row["id"] for row in self.connection.execute("SELECT id FROM runs")])
             hint = f"did you mean '{near}'?" if near else "list the runs: ritesmith runs"
             raise NotFound(f"there is no run '{given}'", hint=hint)
-        return given if any(row["id"] == given for row in rows) else str(rows[0]["id"])
+        return str(rows[0]["id"])
 
     def _runnable(self, reference: str | Path) -> Artifact:
         if isinstance(reference, Path) or str(reference).endswith(".json"):
@@ -767,22 +771,24 @@ def _references(workflow: Workflow) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _check_input(ref: str, schema: Mapping[str, Any], input: JSON) -> None:
+def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
     try:
-        size = len(json.dumps(input, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
     except UnicodeEncodeError:
-        raise InvalidInput("the input holds half of a surrogate pair, which is not Unicode text") from None
+        raise InvalidInput(f"the {what} holds half of a surrogate pair, which is not Unicode text") from None
     except ValueError as error:
-        raise InvalidInput(f"the input is not JSON: {error}") from None
+        raise InvalidInput(f"the {what} is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput(f"the {what} is nested too deeply") from None
     if size > INPUT_BYTES_MAX:
-        raise InvalidInput(f"the input has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
-    wrong = problems(dict(schema), input)
+        raise InvalidInput(f"the {what} has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
+    wrong = problems(dict(schema), value)
     if wrong:
-        found = "; ".join(f"{path}: {what}" for path, what in wrong)
+        found = "; ".join(f"{path}: {message}" for path, message in wrong)
         raise InvalidInput(
-            f"the input does not fit '{ref}': {found}",
-            hint=f"see its input schema: ritesmith show {ref}",
-            problems=[{"path": path, "message": what} for path, what in wrong],
+            f"the {what} does not fit {target}: {found}",
+            hint=hint,
+            problems=[{"path": path, "message": message} for path, message in wrong],
         )
 
 
