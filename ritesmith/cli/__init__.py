@@ -5,15 +5,18 @@ Only click is imported here and there at the top, so that `ritesmith --help` ans
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from typing import Any
 
 import click
 
 from ritesmith.errors import RiteSmithError
 
 INTERRUPTED = 130
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in words
+    _forgive(sys.stdout)
+    _forgive(sys.stderr)
     try:
         code = ritesmith.main(words, prog_name="ritesmith", standalone_mode=False)
         sys.stdout.flush()
@@ -38,17 +43,48 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             error.show()
         return error.exit_code
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted. Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader (head, less) has what it wanted; click and rich say that with a SystemExit.
+        _drop_stdout()
         return 0
-    except Exception as error:  # noqa: BLE001  the last door: no traceback reaches a user who did not ask for one
-        if os.environ.get("RITESMITH_DEBUG"):
-            raise
-        hint = "this is a defect in RiteSmith; RITESMITH_DEBUG=1 shows where"
-        _tell({"code": "defect", "message": f"{type(error).__name__}: {error}", "hint": hint}, as_json)
+    except UnicodeEncodeError:
+        message = "an argument holds bytes that are no text in this terminal's encoding"
+        _tell({"code": "invalid_input", "message": message}, as_json)
+        return 2
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            return _defect(error, as_json)
+        _drop_stdout()
+        _tell({"code": "unwritable", "message": f"the output could not be written: {error.strerror}"}, False)
         return 1
+    except Exception as error:  # noqa: BLE001  the last door: no traceback reaches a user who did not ask for one
+        return _defect(error, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _defect(error: Exception, as_json: bool) -> int:
+    if os.environ.get("RITESMITH_DEBUG"):
+        raise error
+    hint = "this is a defect in RiteSmith; RITESMITH_DEBUG=1 shows where"
+    _tell({"code": "defect", "message": f"{type(error).__name__}: {error}", "hint": hint}, as_json)
+    return 1
+
+
+def json_text(value: dict[str, Any], indent: int | None = None) -> str:
+    """One JSON object as text that stdout can take, whatever its encoding."""
+    plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    return json.dumps(value, ensure_ascii=plain, indent=indent)
+
+
+def _forgive(stream: Any) -> None:
+    # A name with a letter that this terminal lacks is shown by its number; it must not end the command.
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_stdout() -> None:
+    # Python flushes stdout once more at exit, and would complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted(as_json: bool) -> int:
@@ -59,7 +95,7 @@ def _interrupted(as_json: bool) -> int:
 
 def _tell(error: dict[str, object], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"error": error}, ensure_ascii=False))
+        click.echo(json_text({"error": error}))
         return
     click.echo(f"Error: {error['message']}", err=True)
     findings = error.get("findings")
