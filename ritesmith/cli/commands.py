@@ -63,6 +63,23 @@ def with_json(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
+def with_wait(command: F) -> F:
+    def not_nan(context: click.Context, option: click.Parameter, value: float) -> float:
+        if value != value:
+            raise click.BadParameter("not a number of seconds")
+        return value
+
+    return click.option(
+        "--wait",
+        "wait_seconds",
+        type=click.FloatRange(min=0),
+        callback=not_nan,
+        default=60.0,
+        show_default=True,
+        help="Longest pause to sit out, in seconds.",
+    )(command)
+
+
 def with_app(command: F) -> Callable[..., Any]:
     """Open the registry around a command, and tell on stderr when it is made."""
 
@@ -83,7 +100,9 @@ def talk(text: str) -> None:
 
 def emit(value: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    from ritesmith.cli import json_text
+
+    click.echo(json_text(value, indent=2 if sys.stdout.isatty() else None))
 
 
 # ---------------------------------------------------------------- beginning
@@ -285,7 +304,7 @@ def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
 @click.argument("reference")
 @click.option("--input", "given", default="{}", metavar="@FILE|JSON|-", help="The input: a file, JSON text, or stdin.")
 @click.option("--idempotency-key", help="The same key again gives the same run instead of another one.")
-@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_wait
 @with_json
 @with_app
 def run(
@@ -308,7 +327,7 @@ def run(
 
 @ritesmith.command()
 @click.argument("run", required=False)
-@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_wait
 @with_json
 @with_app
 def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) -> int:
@@ -346,7 +365,7 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
 @click.option("--by", help="Who decides [the user's name].")
 @click.option("--comment", default="", help="Why.")
 @click.option("--digest", help="Only if what is asked has this digest.")
-@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_wait
 @with_json
 @with_app
 def approve(
@@ -375,7 +394,7 @@ def approve(
 @click.option("--by", help="Who decides [the user's name].")
 @click.option("--comment", default="", help="Why.")
 @click.option("--digest", help="Only if what is asked has this digest.")
-@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_wait
 @with_json
 @with_app
 def reject(
@@ -406,7 +425,7 @@ def _answer(
 @ritesmith.command()
 @click.argument("run")
 @click.option("--payload", required=True, metavar="@FILE|JSON|-", help="What arrived.")
-@click.option("--wait", "wait_seconds", type=float, default=60.0, show_default=True, help="Longest pause to sit out.")
+@with_wait
 @with_json
 @with_app
 def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json: bool) -> int:
