@@ -1,0 +1,668 @@
+"""The command line through its real entry: what each command prints, its exit code, and runs that outlive it."""
+
+import itertools
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from conftest import child, environment, fingerprint, start
+
+from ritesmith.app import RiteSmith
+from ritesmith.cli.commands import ritesmith as command_tree
+
+COUNT = """--[[ capability
+{"name": "probe.count", "intent": "count how often this was run",
+ "input": {"type": "object", "required": ["key"], "properties": {"key": {"type": "string"}},
+           "additionalProperties": false},
+ "output": {"type": "object", "required": ["count"], "properties": {"count": {"type": "integer"}}},
+ "grants": {"store.get": {"namespaces": ["probe"]}, "store.put": {"namespaces": ["probe"]}},
+ "examples": [
+  {"input": {"key": "a"}, "output": {"count": 1}, "store_after": {"probe": {"a": {"count": 1}}}},
+  {"input": {"key": "a"}, "output": {"count": 3}, "store": {"probe": {"a": {"count": 2}}},
+   "store_after": {"probe": {"a": {"count": 3}}}}]}
+]]
+function run(input, context)
+  local found = store.get{namespace = "probe", key = input.key}
+  local count = 1
+  if found.value then count = found.value.count + 1 end
+  store.put{namespace = "probe", key = input.key, value = {count = count}}
+  return {count = count}
+end
+"""
+
+
+def counting(name="probe.two", between=()):
+    """A workflow that counts twice, with nodes in between."""
+    nodes = [
+        {"id": "first", "kind": "task", "capability": "probe.count", "with": {"key": "one"}},
+        *between,
+        {"id": "second", "kind": "task", "capability": "probe.count", "with": {"key": "two"}},
+        {
+            "id": "done",
+            "kind": "end",
+            "outcome": "counted",
+            "output": {"first": {"var": "nodes.first.output.count"}, "second": {"var": "nodes.second.output.count"}},
+        },
+    ]
+    for node, following in itertools.pairwise(nodes):
+        node["next"] = following["id"]
+    for node in nodes:
+        if node.get("capability"):
+            node["no_compensation"] = "a count says how often something happened"
+    after = {"probe": {"one": {"count": 1}, "two": {"count": 1}}}
+    return {
+        "name": name,
+        "intent": "count twice",
+        "input": {"type": "object", "properties": {}, "additionalProperties": False},
+        "start": "first",
+        "nodes": nodes,
+        "examples": [{"input": {}, "outcome": "counted", "output": {"first": 1, "second": 1}, "store_after": after}],
+    }
+
+
+@pytest.fixture(scope="module")
+def counters(ready, tmp_path_factory):
+    """The files of a capability that counts its runs and of workflows made of it, and a registry that has them."""
+    folder = tmp_path_factory.mktemp("counters")
+    shutil.copy(ready / "registry.db", folder)
+    nap = {"id": "nap", "kind": "sleep", "seconds": 3600}
+    (folder / "count.lua").write_text(COUNT)
+    (folder / "two.json").write_text(json.dumps(counting()))
+    (folder / "nap.json").write_text(json.dumps(counting("probe.nap", [nap])))
+    (folder / "script.lua").write_text("function run(input, context) return {n = 1} end")
+    (folder / "bad.lua").write_text("function run(")
+    with RiteSmith.open(str(folder / "registry.db"), environment={}) as app:
+        for name in ("count.lua", "two.json", "nap.json"):
+            app.publish_file(folder / name)
+    return folder
+
+
+@pytest.fixture
+def counter(counters, place):
+    """A place with all of that."""
+    shutil.copytree(counters, place, dirs_exist_ok=True)
+    return place
+
+
+def documents(cli, namespace):
+    return {each["key"]: each["value"] for each in cli("store", "list", namespace, "--json").json["documents"]}
+
+
+# ---------------------------------------------------------------- the demo
+
+
+def test_the_demo_session_from_an_empty_folder_to_the_trace(tmp_path):
+    made = child("init", "--demo", folder=tmp_path)
+    assert made.code == 0
+    assert re.search(r"made registry.db: \d+ capabilities and \d+ workflows", made.err)
+    assert {"order.json", "refund_examples.json", "registry.db"} <= {each.name for each in tmp_path.iterdir()}
+
+    forged = child(
+        "forge",
+        "process an order refund, with approval above 100",
+        "--examples",
+        "refund_examples.json",
+        folder=tmp_path,
+    )
+    assert forged.code == 0
+    assert "reused orders.refund@1" in forged.out
+    assert "tokens 0" in forged.out
+
+    waits = child("run", "orders.refund", "--input", "@order.json", folder=tmp_path)
+    assert waits.code == 0
+    assert "Refund 349.00 EUR to Bob Jones for order ORD-1002?" in waits.words
+    assert f"next: ritesmith approve {waits.run}" in waits.out
+
+    approved = child("approve", waits.run, "--by", "ann", "--comment", "fine", folder=tmp_path)
+    assert approved.code == 0
+    assert "succeeded (refunded)" in approved.out
+
+    trace = child("trace", waits.run, folder=tmp_path)
+    assert trace.code == 0
+    assert "approved by ann: fine" in trace.words
+    order = [trace.out.index(f" {node} ") for node in ("validate", "policy", "approve", "refund", "notify")]
+    assert order == sorted(order)
+
+    stored = json.loads(child("store", "get", "accounts", "merchant", folder=tmp_path).out)
+    assert stored["balance"] == 5000 - 349
+    for words, found in ((["list"], "orders.refund"), (["search", "refund"], "orders.refund"), (["runs"], waits.run)):
+        shown = child(*words, folder=tmp_path)
+        assert shown.code == 0
+        assert found in shown.out
+    assert "approval" in child("show", "orders.refund", folder=tmp_path).out
+
+
+def test_a_refund_that_cannot_be_told_is_undone(cli):
+    done = cli("run", "orders.refund", "--input", '{"order_id": "ORD-1004"}')
+    assert done.code == 8
+    assert "compensated" in done.out
+    assert "invalid_address" in done.out
+    assert cli("store", "get", "accounts", "merchant", "--json").json["value"]["balance"] == 5000
+    assert cli("store", "get", "orders", "ORD-1004", "--json").json["value"]["status"] == "paid"
+
+
+def test_init_again_keeps_what_is_there(cli, place):
+    (place / "order.json").write_text("{}")
+    before = fingerprint(place / "registry.db")
+    again = cli("init", "--demo")
+    assert again.code == 0
+    assert "kept order.json" in again.out
+    assert (place / "order.json").read_text() == "{}"
+    assert fingerprint(place / "registry.db") == before
+
+
+# ---------------------------------------------------------------- every command, for people and for programs
+
+
+def finished(cli):
+    return cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}').run
+
+
+def waiting(cli):
+    return cli("run", "orders.refund", "--input", "@order.json").run
+
+
+def awaiting(cli):
+    return cli("run", "orders.confirm_delivery", "--input", '{"order_id": "ORD-1002"}').run
+
+
+COMMANDS = {
+    "init": lambda cli: ["init"],
+    "init --demo": lambda cli: ["init", "--demo"],
+    "forge": lambda cli: ["forge", "average of a list of numbers"],
+    "check": lambda cli: ["check", "two.json"],
+    "publish": lambda cli: ["publish", "two.json"],
+    "list": lambda cli: ["list"],
+    "list --kind": lambda cli: ["list", "--kind", "workflow"],
+    "search": lambda cli: ["search", "refund an order"],
+    "search for nothing": lambda cli: ["search", "xylophone"],
+    "show a workflow": lambda cli: ["show", "orders.refund"],
+    "show a capability": lambda cli: ["show", "stats.average@1"],
+    "run": lambda cli: ["run", "stats.average", "--input", '{"numbers": [1, 2, 6]}'],
+    "run that waits": lambda cli: ["run", "orders.refund", "--input", "@order.json"],
+    "resume": lambda cli: ["resume"],
+    "resume RUN": lambda cli: ["resume", finished(cli)],
+    "approve": lambda cli: ["approve", waiting(cli)],
+    "reject": lambda cli: ["reject", waiting(cli)],
+    "deliver": lambda cli: ["deliver", awaiting(cli), "--payload", '{"received_by": "Bob"}'],
+    "runs": lambda cli: ["runs"],
+    "trace": lambda cli: ["trace", finished(cli)],
+    "store list": lambda cli: ["store", "list"],
+    "store list NAMESPACE": lambda cli: ["store", "list", "orders"],
+    "store get": lambda cli: ["store", "get", "orders", "ORD-1001"],
+    "sandbox": lambda cli: ["sandbox", "script.lua"],
+}
+REFUSED = {
+    "no command": (["lst"], 2, "usage"),
+    "no subcommand": (["store", "gt"], 2, "usage"),
+    "no argument": (["run"], 2, "usage"),
+    "no option": (["run", "orders.refund", "--inptu", "{}"], 2, "usage"),
+    "no choice": (["list", "--kind", "thing"], 2, "usage"),
+    "wrong input": (["run", "orders.refund", "--input", "{"], 2, "invalid_input"),
+    "no artifact": (["run", "orders.nothing"], 3, "not_found"),
+    "no run": (["trace", "nothing"], 3, "not_found"),
+    "no file": (["check", "nothing.lua"], 3, "not_found"),
+    "no document": (["store", "get", "orders", "nothing"], 3, "not_found"),
+    "conflict": (["approve", "orders.refund@1"], 4, "conflict"),
+    "rejected": (["publish", "bad.lua"], 5, "rejected"),
+    "nothing forged": (["forge", "frobnicate the quantum zebra"], 6, "forge_exhausted"),
+    "no registry": (["--db", "order.json", "list"], 9, "store_error"),
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_with_json_stdout_is_one_json_object(counter, cli, words):
+    done = cli(*words(cli), "--json")
+    assert done.code == 0, done.err
+    assert done.json
+    assert done.out.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_without_json_it_is_for_people_and_without_control_codes(counter, cli, words):
+    done = cli(*words(cli))
+    assert done.code == 0, done.err
+    assert done.out.strip() or done.err.strip()
+    assert "\x1b" not in done.out + done.err
+    assert "\r" not in done.out + done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("words", "code", "kind"), REFUSED.values(), ids=REFUSED)
+def test_an_error_with_json_is_one_json_object_too(counter, cli, words, code, kind):
+    before = fingerprint(counter / "registry.db")
+    done = cli(*words, "--json")
+    assert done.code == code
+    assert done.json["error"]["code"] == kind
+    assert done.json["error"]["message"]
+    assert done.err == ""
+    assert fingerprint(counter / "registry.db") == before
+
+
+@pytest.mark.parametrize(("words", "code", "kind"), REFUSED.values(), ids=REFUSED)
+def test_an_error_for_people_is_one_message_on_stderr(counter, cli, words, code, kind):
+    done = cli(*words)
+    assert done.code == code
+    assert done.err.count("Error: ") == 1
+    assert "Traceback" not in done.err
+    assert done.out == "" or kind == "forge_exhausted"
+
+
+def test_every_command_is_covered_above():
+    def leaves(group, before=()):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from leaves(command, (*before, name))
+            else:
+                yield " ".join((*before, name))
+
+    covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
+    # A write of unknown outcome needs a host function that is neither idempotent nor in this file: none ships yet.
+    assert set(leaves(command_tree)) - covered == {"resolve"}
+
+
+def test_resolve_says_that_nothing_is_unknown(cli):
+    done = cli("resolve", finished(cli), "--happened", "--json")
+    assert done.code == 4
+    assert "no unknown effect" in done.json["error"]["message"]
+
+
+def test_show_source_is_the_stored_text(cli, place):
+    (place / "again.lua").write_text(cli("show", "stats.average", "--source").out.removesuffix("\n"))
+    again = cli("publish", "again.lua", "--json").json
+    assert (again["artifact"], again["new"]) == ("stats.average@1", False)
+
+
+@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "store get"])
+def test_every_command_has_help(cli, name):
+    done = cli(*name.split(), "--help")
+    assert done.code == 0
+    assert "Usage: ritesmith" in done.out
+    undescribed = re.findall(r"^  (-\S+(?: \S+)?)\s*$", done.out, re.MULTILINE)
+    assert [each for each in undescribed if each.startswith("--") and "[" not in each and len(each) < 24] == []
+
+
+# ---------------------------------------------------------------- near misses
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["lits"], "Did you mean 'list'?"),
+        (["store", "gett"], "Did you mean 'get'?"),
+        (["run", "orders.refnd"], "did you mean 'orders.refund'?"),
+        (["show", "stats.averge"], "did you mean 'stats.average'?"),
+        (["run", "orders.refund", "--input", "@ordr.json"], "did you mean 'order.json'?"),
+        (["forge", "a refund", "--examples", "refund_exmples.json"], "did you mean 'refund_examples.json'?"),
+        (["store", "get", "orders", "ORD-101"], "did you mean 'ORD-1001'?"),
+        (["run", "stats.average@7"], "versions of 'stats.average': 1 (active)"),
+    ],
+    ids=["command", "subcommand", "workflow", "capability", "input file", "examples file", "document", "version"],
+)
+def test_a_near_miss_is_named(cli, words, hint):
+    done = cli(*words)
+    assert done.code in (2, 3)
+    assert hint in done.err
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id_and_a_near_miss_is_named(cli):
+    run = finished(cli)
+    assert cli("trace", run[:6], "--json").json["run"] == run
+    assert f"did you mean '{run}'?" in cli("trace", run[:-1] + "x").err
+
+
+@pytest.mark.parametrize("given", ["", "*", "r*", "?", "[a-z]*", "r%"])
+def test_a_run_is_never_found_by_a_pattern(cli, given):
+    run = waiting(cli)
+    done = cli("approve", given)
+    assert done.code == 3
+    assert cli("trace", run, "--json").json["status"] == "waiting"
+
+
+def test_a_beginning_that_fits_several_runs_is_refused(cli):
+    assert finished(cli) != finished(cli)
+    done = cli("trace", "r")
+    assert done.code == 2
+    assert "several runs begin with 'r'" in done.err
+
+
+# ---------------------------------------------------------------- input, and what can be run
+
+
+@pytest.mark.parametrize("how", ["text", "file", "stdin"])
+def test_input_is_json_text_a_file_or_stdin(cli, place, how):
+    text = '{"numbers": [1, 2, 6]}'
+    (place / "numbers.json").write_text(text)
+    given = {"text": text, "file": "@numbers.json", "stdin": "-"}[how]
+    done = cli("run", "stats.average", "--input", given, "--json", stdin=text)
+    assert done.code == 0
+    assert done.json["output"] == {"average": 3}
+
+
+def test_a_workflow_runs_by_name_by_version_and_by_file(counter, cli):
+    for count, reference in enumerate(("probe.two", "probe.two@1", "two.json", "./two.json"), start=1):
+        done = cli("run", reference, "--json")
+        assert done.code == 0
+        assert done.json["output"] == {"first": count, "second": count}
+    assert cli("show", "probe.two", "--json").json["version"] == 1
+
+
+def test_a_workflow_file_that_changed_runs_as_the_next_version(counter, cli):
+    changed = counting() | {"intent": "count twice, and say so"}
+    (counter / "two.json").write_text(json.dumps(changed))
+    assert cli("run", "two.json").code == 0
+    assert cli("show", "probe.two", "--json").json["version"] == 2
+
+
+def test_a_capability_runs_by_its_name_as_one_step(cli):
+    done = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}', "--json").json
+    assert (done["status"], done["output"]) == ("succeeded", {"average": 3})
+    assert [step["path"] for step in done["steps"]] == ["run"]
+
+
+def test_what_looks_like_an_expression_stays_data_in_a_capability_run(cli):
+    given = json.dumps({"text": "x", "separator": {"var": "input.text"}})
+    assert cli("run", "text.split", "--input", given).code == 2
+
+
+def test_unicode_and_awkward_values_come_through_unchanged(cli):
+    for text in ("Ünïcödé ☃ 🦊", 'tab\tnewline\nquote"', "[bold]not markup[/bold]", "\u0000", "﻿x"):
+        done = cli("run", "text.split", "--input", json.dumps({"text": text, "separator": "§"}), "--json")
+        assert done.code == 0, done.out
+        assert done.json["output"] == {"values": [text]}
+
+
+def test_an_idempotency_key_gives_the_same_run(cli):
+    words = ("run", "orders.refund", "--input", "@order.json", "--idempotency-key", "k1", "--json")
+    first, again = cli(*words).json, cli(*words).json
+    assert first["run"] == again["run"]
+    assert len(cli("runs", "--json").json["runs"]) == 1
+    cli("approve", first["run"])
+    assert cli(*words).json["status"] == "succeeded"
+    assert cli("store", "get", "accounts", "merchant", "--json").json["value"]["balance"] == 5000 - 349
+
+
+def test_an_idempotency_key_with_other_input_is_a_conflict(cli):
+    assert cli("run", "orders.refund", "--input", "@order.json", "--idempotency-key", "k1").code == 0
+    other = cli("run", "orders.refund", "--input", '{"order_id": "ORD-1001"}', "--idempotency-key", "k1")
+    assert other.code == 4
+    assert "the idempotency key 'k1' belongs to run" in other.err
+    assert len(cli("runs", "--json").json["runs"]) == 1
+
+
+def test_a_failed_run_is_exit_code_8_and_shown_with_its_error(cli):
+    done = cli("run", "orders.validate_refund", "--input", '{"order_id": "ORD-9"}', "--json")
+    assert done.code == 8
+    assert done.json["status"] == "failed"
+    assert done.json["error"]["code"] == "order_not_found"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "soon"])
+def test_a_wait_that_is_no_time_is_refused(cli, seconds):
+    done = cli("run", "stats.average", "--input", '{"numbers": [1]}', "--wait", seconds)
+    assert done.code == 2
+    assert cli("runs", "--json").json["runs"] == []
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_a_rejected_approval_ends_the_run_without_a_refund(cli):
+    run = waiting(cli)
+    done = cli("reject", run, "--by", "ann", "--comment", "too late", "--json")
+    assert done.code == 0
+    assert done.json["outcome"] == "rejected"
+    assert cli("store", "get", "accounts", "merchant", "--json").json["value"]["balance"] == 5000
+    assert cli("store", "get", "orders", "ORD-1002", "--json").json["value"]["status"] == "shipped"
+
+
+def test_an_answer_is_taken_once(cli):
+    run = waiting(cli)
+    assert cli("approve", run).code == 0
+    for again in ("approve", "reject"):
+        done = cli(again, run)
+        assert done.code == 4
+        assert "waits for no approval; it is succeeded" in done.err
+
+
+def test_an_approval_of_another_question_is_refused(cli):
+    run = waiting(cli)
+    digest = cli("trace", run, "--json").json["waiting"]["digest"]
+    assert cli("approve", run, "--digest", "0" * 64).code == 4
+    assert cli("trace", run, "--json").json["status"] == "waiting"
+    assert cli("approve", run, "--digest", digest).code == 0
+
+
+def test_a_callback_is_checked_then_delivered_once(cli):
+    run = awaiting(cli)
+    wrong = cli("deliver", run, "--payload", '{"received_by": 7}')
+    assert wrong.code == 2
+    assert "$.received_by" in wrong.err
+    assert "ritesmith show" not in wrong.err
+    assert cli("trace", run, "--json").json["status"] == "waiting"
+    done = cli("deliver", run, "--payload", "-", "--json", stdin='{"received_by": "Bob"}')
+    assert done.code == 0
+    assert done.json["output"] == {"order_id": "ORD-1002", "received_by": "Bob"}
+    assert documents(cli, "orders")["ORD-1002"]["status"] == "delivered"
+    assert cli("deliver", run, "--payload", '{"received_by": "Bob"}').code == 4
+
+
+def test_a_callback_for_a_run_that_waits_for_an_approval_is_refused(cli):
+    run = waiting(cli)
+    done = cli("deliver", run, "--payload", "{}")
+    assert done.code == 4
+    assert "waits for no callback" in done.err
+    assert cli("approve", awaiting(cli)).code == 4
+
+
+# ---------------------------------------------------------------- runs that outlive the process
+
+
+def test_a_sleep_of_no_time_passes_and_a_long_one_is_left(cli):
+    now = cli("run", "orders.follow_up", "--input", '{"order_id": "ORD-1001", "days": 0}', "--json")
+    assert (now.code, now.json["outcome"]) == (0, "settled")
+    later = cli("run", "orders.follow_up", "--input", '{"order_id": "ORD-1002", "days": 2}', "--json")
+    assert (later.code, later.json["status"]) == (0, "sleeping")
+    assert later.json["waiting"]["until"] - later.json["started_at"] >= 2 * 86400
+    assert cli("resume", "--json").json == {"runs": [], "failed": []}
+    assert cli("resume", later.json["run"], "--wait", "0", "--json").json["status"] == "sleeping"
+
+
+def test_a_run_whose_time_has_come_is_resumed(counter, cli, hand_clock):
+    run = cli("run", "probe.nap", "--wait", "0", "--json").json["run"]
+    hand_clock.at += 3601
+    with RiteSmith.open(str(counter / "registry.db"), clock=hand_clock) as app:
+        assert app.unfinished() == [run]
+        assert app.drive(run).output == {"first": 1, "second": 1}
+
+
+def test_resume_with_nothing_to_do_says_so(cli):
+    done = cli("resume")
+    assert (done.code, done.out, done.err.strip()) == (0, "", "nothing to resume")
+
+
+def test_ctrl_c_ends_with_130_and_the_run_goes_on_where_it_was(counter, cli, hand_clock):
+    with start("run", "probe.nap", "--wait", "100000", folder=counter, start_new_session=True) as process:
+        run = re.search(rb"run (r[0-9a-f]{10})", process.stderr.readline())[1].decode()
+        until(lambda: cli("trace", run, "--json").json["status"] == "sleeping", process)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"interrupted" in err
+    assert b"ritesmith resume" in err
+    assert b"Traceback" not in err
+    assert cli("resume", run, "--wait", "0", "--json").json["status"] == "sleeping"
+    hand_clock.at += 3601
+    with RiteSmith.open(str(counter / "registry.db"), clock=hand_clock) as app:
+        assert app.drive(run).output == {"first": 1, "second": 1}
+    assert documents(cli, "probe") == {"one": {"count": 1}, "two": {"count": 1}}
+
+
+def until(condition, process):
+    """Come back when the condition holds; a child that ends before has failed."""
+    while not condition():
+        assert process.poll() is None
+
+
+DYING = textwrap.dedent(
+    """
+    import os, signal, sys
+    from ritesmith.app import RiteSmith
+
+    def watch(entry, state):
+        if entry.seq >= last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    last = int(sys.argv[1])
+    with RiteSmith.open("registry.db") as app:
+        app.run("probe.two", {}, watch=watch)
+    """
+)
+
+
+@pytest.mark.parametrize("last", [2, 3, 4, 5])
+def test_after_kill_9_resume_finishes_without_repeating_a_write(counter, cli, last):
+    killed = subprocess.run(
+        [sys.executable, "-c", DYING, str(last)], cwd=counter, env=environment(), capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    [row] = cli("runs", "--json").json["runs"]
+    assert row["status"] == "running"
+    done = cli("resume", "--json")
+    assert done.code == 0
+    assert [each["status"] for each in done.json["runs"]] == ["succeeded"]
+    assert documents(cli, "probe") == {"one": {"count": 1}, "two": {"count": 1}}
+    assert cli("resume").err.strip() == "nothing to resume"
+
+
+def test_one_run_that_cannot_go_on_does_not_keep_the_others(counter, cli):
+    with RiteSmith.open(str(counter / "registry.db")) as app:
+        bad, good = app.start("probe.two", {}), app.start("probe.two", {})
+        app.connection.execute("UPDATE entries SET data = replace(data, '{}', '{\"x\":1}') WHERE run = ?", (bad,))
+    done = cli("resume", "--json")
+    assert done.code == 8
+    assert [each["run"] for each in done.json["runs"]] == [good]
+    assert [(each["run"], each["error"]["code"]) for each in done.json["failed"]] == [(bad, "journal_mismatch")]
+    told = cli("trace", bad)
+    assert told.code == 8
+    assert "was edited: entry 1" in told.err
+
+
+# ---------------------------------------------------------------- streams
+
+
+def test_no_colour_and_no_spinner_without_a_terminal(counter):
+    for words in (["run", "probe.two"], ["list"], ["show", "orders.refund"], ["trace", "r"], ["show", "text.split"]):
+        done = child(*words, folder=counter, env=environment(TERM="xterm-256color"))
+        assert done.code == 0
+        assert "\x1b" not in done.out + done.err
+        assert not re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]", done.out + done.err)
+
+
+def on_a_terminal(*words, folder, **more):
+    """What a command shows on a pseudo-terminal: exit code and everything that was written to it."""
+    parent, end = pty.openpty()
+    env = environment(TERM="xterm-256color", **more)
+    with subprocess.Popen(
+        [sys.executable, "-m", "ritesmith", *words], cwd=folder, stdin=end, stdout=end, stderr=end, env=env
+    ) as process:
+        os.close(end)
+        shown = b""
+        while select.select([parent], [], [], 30)[0]:
+            try:
+                piece = os.read(parent, 65536)
+            except OSError:  # Linux says EIO when the last writer has closed
+                break
+            if not piece:
+                break
+            shown += piece
+        process.wait(timeout=30)
+    os.close(parent)
+    return process.returncode, shown.decode()
+
+
+def test_on_a_terminal_progress_is_shown_per_step(counter):
+    code, shown = on_a_terminal("run", "probe.two", folder=counter)
+    assert code == 0
+    assert re.search(r"✓.*first", shown)
+    assert re.search(r"✓.*second", shown)
+    assert shown.index("first") < shown.index("second") < shown.index("succeeded")
+
+
+def test_no_color_is_honoured_on_a_terminal(counter):
+    _, coloured = on_a_terminal("run", "probe.two", folder=counter)
+    _, plain = on_a_terminal("run", "probe.two", folder=counter, NO_COLOR="1")
+    assert re.search(r"\x1b\[3\dm", coloured)
+    assert not re.search(r"\x1b\[3\dm", plain)
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["show", "orders.refund"], ["--help"], ["trace", "r"]])
+def test_a_reader_that_stops_early_is_no_error(counter, cli, words):
+    cli("run", "probe.two")
+    with start(*words, folder=counter) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=30)
+    assert err == b""
+    assert process.returncode == 0
+
+
+def test_an_output_that_cannot_take_unicode_still_gets_json(counter):
+    given = json.dumps({"text": "Ünïcödé ☃ 🦊", "separator": "|"})
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        env = environment(PYTHONIOENCODING=encoding)
+        done = child("run", "text.split", "--input", given, "--json", folder=counter, env=env)
+        assert done.code == 0, done.err
+        assert done.json["output"]["values"] == ["Ünïcödé ☃ 🦊"]
+        shown = child("run", "text.split", "--input", given, folder=counter, env=env)
+        assert shown.code == 0, shown.err
+        assert child("list", folder=counter, env=env).code == 0
+
+
+def test_a_full_disk_behind_stdout_is_told(counter):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "wb") as full, start("list", folder=counter, stdout=full) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert b"No space left" in err
+    assert b"Traceback" not in err
+    assert b"defect" not in err
+
+
+# ---------------------------------------------------------------- which registry
+
+
+def test_the_nearest_registry_upward_is_used(place, cli):
+    below = place / "some" / "where"
+    below.mkdir(parents=True)
+    assert child("run", "stats.average", "--input", '{"numbers": [1]}', folder=below).code == 0
+    assert not (below / "registry.db").exists()
+    assert len(cli("runs", "--json").json["runs"]) == 1
+
+
+def test_db_and_its_variable_name_another_registry(place, tmp_path, ready):
+    other = tmp_path / "other.db"
+    other.write_bytes((ready / "registry.db").read_bytes())
+    assert child("--db", str(other), "publish", "two.json", folder=place).code == 3
+    words = ("run", "stats.average", "--input", '{"numbers": [1]}')
+    assert child("--db", str(other), *words, folder=place).code == 0
+    assert child(*words, folder=place, env=environment(RITESMITH_DB=str(other))).code == 0
+    assert len(json.loads(child("--db", str(other), "runs", "--json", folder=place).out)["runs"]) == 2
+    assert json.loads(child("runs", "--json", folder=place).out)["runs"] == []
+
+
+def test_init_makes_a_registry_of_its_own_below_another(place):
+    below = place / "own"
+    below.mkdir()
+    assert child("init", folder=below).code == 0
+    assert (below / "registry.db").is_file()
