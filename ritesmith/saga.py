@@ -639,7 +639,9 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
 
 def retry_delay(retry: Retry, seed: str, path: str, attempt: int) -> float:
     """Seconds before the attempt after `attempt`: exponential, capped, with jitter drawn from (run, node, attempt)."""
-    base = min(retry.initial_seconds * retry.multiplier ** (attempt - 1), retry.max_seconds)
+    base = min(retry.initial_seconds, retry.max_seconds)
+    for _ in range(attempt - 1):  # not a power: that overflows before the cap is applied
+        base = min(base * retry.multiplier, retry.max_seconds)
     drawn = int.from_bytes(hashlib.sha256(f"{seed}/{path}/{attempt}".encode()).digest()[:8], "big") / 2**64
     return base * (1 + retry.jitter * (2 * drawn - 1))
 
