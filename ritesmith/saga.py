@@ -44,6 +44,10 @@ UNDO = "~undo"
 
 DEFAULT_COMPENSATION_RETRY = Retry()
 
+DIGEST_DIGITS_MIN = 12
+"""A digest may be given by its first digits; fewer than these name nothing."""
+EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
+"""The first and the last second that a date can say: years 1 and 9999."""
 
 # ---------------------------------------------------------------- commands
 
@@ -710,5 +714,6 @@ def digest_of(value: JSON) -> str:
 
 
 def iso(at: float) -> str:
-    """Seconds since 1970 as 2026-01-31T09:00:00Z."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Seconds since 1970 as 2026-01-31T09:00:00Z; outside the years 1 to 9999, their first or last."""
+    moment = datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

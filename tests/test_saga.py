@@ -548,6 +548,12 @@ def test_a_sleep_ends_when_it_was_to_end(nap: dict[str, Any], until: float) -> N
     assert play.kinds[1:3] == ["sleep_started", "sleep_ended"]
 
 
+@pytest.mark.parametrize(("at", "shown"), [(0, "1970-01-01T00:00:00Z"), (1e300, "9999-12-31T23:59:59Z")])
+def test_every_moment_can_be_shown(at: float, shown: str) -> None:
+    assert saga.iso(at) == shown
+    assert saga.iso(-1e300) == "0001-01-01T00:00:00Z"
+
+
 # ---------------------------------------------------------------- approvals
 
 
