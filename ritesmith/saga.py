@@ -653,8 +653,13 @@ def retry_delay(retry: Retry, seed: str, path: str, attempt: int) -> float:
 def decide_approval(
     workflow: Workflow, state: State, decision: str, *, by: str, comment: str, at: float, digest: str | None = None
 ) -> Record:
-    """A person's yes or no to the approval a run waits for, as an entry. Conflict when it waits for none, when its time
-    is over, or when `digest` is not that of what is being asked."""
+    """A person's yes or no to the approval a run waits for, as an entry.
+
+    InvalidInput for another word. Conflict when the run waits for none, when its time is over, or when `digest` (whole,
+    or its first 12 digits or more) is not that of what is being asked.
+    """
+    if decision not in ("approved", "rejected"):
+        raise InvalidInput(f"a decision is 'approved' or 'rejected', not {decision!r}")
     node = workflow.by_id.get(state.at or "")
     if state.waiting is None or state.waiting.kind != "approval" or not isinstance(node, ApprovalNode):
         raise Conflict(f"run '{state.run}' waits for no approval; it is {state.status}")
@@ -664,7 +669,7 @@ def decide_approval(
             hint=f"ritesmith resume {state.run}",
         )
     asked = state.waiting.data["digest"]
-    if digest is not None and digest != asked:
+    if digest is not None and (len(digest) < DIGEST_DIGITS_MIN or not asked.startswith(digest)):
         raise Conflict(
             f"run '{state.run}' asks for approval of {asked[:12]}, not of {digest[:12]}",
             hint=f"look at what is asked now: ritesmith trace {state.run}",

@@ -599,6 +599,23 @@ def test_an_approval_records_who_when_and_the_digest_of_what_was_shown() -> None
     assert next(each for each in play.entries if each.kind == "approval_decided").data["digest"] == request["digest"]
 
 
+def test_a_decision_on_something_else_is_refused() -> None:
+    play = asked(approval())
+    asked_for = play.entries[-1].data["digest"]
+    for other in ("0" * 64, asked_for + "0", asked_for[:11], ""):
+        with pytest.raises(Conflict, match="asks for approval of"):
+            decide(play, "approved", digest=other)
+    decide(play, "approved", digest=asked_for[:12])
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "yes", "", "APPROVED"])
+def test_a_decision_is_approved_or_rejected_and_no_other_word(decision: str) -> None:
+    play = asked(approval())
+    with pytest.raises(InvalidInput, match="'approved' or 'rejected'"):
+        decide(play, decision)
+    assert play.state.waiting is not None
+
+
 def test_a_rejection_goes_where_the_node_says() -> None:
     play = asked(approval(on_reject="no"))
     decide(play, "rejected")
