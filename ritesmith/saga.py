@@ -302,7 +302,7 @@ def _step_failed(state: State, entry: Entry) -> None:
 def _failed(state: State, entry: Entry) -> None:
     """step_failed without a handler, timed_out, run_stopped: the run is given up."""
     state.failure = entry.data["error"]
-    state.waiting, state.calls = None, []
+    state.waiting, state.calls, state.status = None, [], "running"
 
 
 def _timed_out(state: State, entry: Entry) -> None:

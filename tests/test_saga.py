@@ -623,6 +623,16 @@ def test_a_rejection_goes_where_the_node_says() -> None:
     assert (play.state.status, play.state.outcome) == ("succeeded", "no")
 
 
+def test_a_rejection_that_leads_nowhere_gives_the_run_up() -> None:
+    play = asked(approval())
+    decide(play, "rejected", comment="too much")
+    assert play.state.status == "running", "it waits for nobody any more"
+    assert play.go() == Finished()
+    assert play.state.status == "compensated"
+    assert play.state.error is not None
+    assert (play.state.error["code"], play.state.error["message"]) == ("rejected", "ann rejected 'ask': too much")
+
+
 def test_an_approval_that_nobody_gives_times_out_to_where_the_node_says() -> None:
     play = asked(approval(deadline_seconds=60, on_timeout="late"))
     assert play.go() == Pause(NOW + 60)
