@@ -21,12 +21,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from ritesmith.errors import Conflict, InvalidInput
-from ritesmith.expr import ExpressionError, evaluate, holds
+from ritesmith.expr import ExpressionError, evaluate, holds, references
 from ritesmith.models import (
     FINAL_STATUSES,
     JSON,
     SEMANTICS_VERSION,
     ApprovalNode,
+    Compensation,
     EndNode,
     Entry,
     HostReply,
@@ -43,11 +44,11 @@ UNDO = "~undo"
 """Ends the node path of a compensation: `refund~undo` undoes `refund`."""
 
 DEFAULT_COMPENSATION_RETRY = Retry()
-
 DIGEST_DIGITS_MIN = 12
 """A digest may be given by its first digits; fewer than these name nothing."""
 EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
 """The first and the last second that a date can say: years 1 and 9999."""
+
 
 # ---------------------------------------------------------------- commands
 
@@ -114,7 +115,8 @@ class Done:
 
     path: str
     node: str
-    output: JSON
+    seen: int
+    """How many outputs there were when it was done: its compensation reads these, and none of a later visit."""
     partial: bool = False
     """It failed, but one of its writes had happened."""
 
@@ -162,6 +164,8 @@ class State:
     visits: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, dict[str, JSON]] = field(default_factory=dict)
     """Node id -> {"output": its latest output}: the root `nodes` of expressions."""
+    outputs: list[tuple[str, JSON]] = field(default_factory=list)
+    """Every output so far, as (node id, output), in order."""
     last_output: JSON = None
     done: list[Done] = field(default_factory=list)
     steps: int = 0
@@ -239,13 +243,18 @@ def _paused(state: State, entry: Entry) -> None:
 
 def _answered(state: State, entry: Entry) -> None:
     """approval_decided and callback_received: the answer becomes the node's output."""
-    assert state.at is not None
-    state.nodes[state.at] = {"output": entry.data["output"]}
-    state.last_output = entry.data["output"]
+    _put_out(state, entry.data["output"])
     if entry.data.get("error"):
         _failed(state, entry)
     else:
         _go(state, entry.data["next"], entry.at)
+
+
+def _put_out(state: State, output: JSON) -> None:
+    assert state.at is not None
+    state.nodes[state.at] = {"output": output}
+    state.outputs.append((state.at, output))
+    state.last_output = output
 
 
 def _call_started(state: State, entry: Entry) -> None:
@@ -272,11 +281,9 @@ def _active(state: State) -> None:
 
 def _step_succeeded(state: State, entry: Entry) -> None:
     assert state.at is not None
-    output = entry.data["output"]
     state.fuel += entry.data.get("fuel", 0)
-    state.nodes[state.at] = {"output": output}
-    state.last_output = output
-    state.done.append(Done(state.path, state.at, output))
+    _put_out(state, entry.data["output"])
+    state.done.append(Done(state.path, state.at, len(state.outputs)))
     _go(state, entry.data["next"], entry.at)
 
 
@@ -291,12 +298,23 @@ def _attempt_failed(state: State, entry: Entry) -> None:
 
 def _step_failed(state: State, entry: Entry) -> None:
     state.fuel += entry.data.get("fuel", 0)
-    if state.wrote and state.at is not None:
-        state.done.append(Done(state.path, state.at, None, partial=True))
+    _keep_partial(state)
     if "next" in entry.data:
         _go(state, entry.data["next"], entry.at)
     else:
         _failed(state, entry)
+
+
+def _run_stopped(state: State, entry: Entry) -> None:
+    """A limit of the run has ended it; the step that was under way will not be finished."""
+    _keep_partial(state)
+    _failed(state, entry)
+
+
+def _keep_partial(state: State) -> None:
+    """The step is over without an output; what it wrote is still to be undone if the run is given up."""
+    if state.wrote and state.at is not None:
+        state.done.append(Done(state.path, state.at, len(state.outputs), partial=True))
 
 
 def _failed(state: State, entry: Entry) -> None:
@@ -578,17 +596,8 @@ def _unwind(workflow: Workflow, state: State, now: float) -> Command:
     done = state.to_undo[0]
     compensation = _compensation_of(workflow, done)
     assert compensation is not None
-    scope = state.scope()
-    own = dict(state.nodes)
-    own.pop(done.node, None)
-    if not done.partial:  # the output of that very visit, not of a later one
-        own[done.node] = {"output": done.output}
-    scope["nodes"] = own
     try:
-        arguments = {
-            name: evaluate(value, scope, where=f"{done.node}.compensation.with.{name}")
-            for name, value in compensation.with_.items()
-        }
+        arguments = _undo_arguments(state, done, compensation)
     except ExpressionError as error:
         failed = {"code": "bad_expression", "message": error.message, "node": state.path}
         return Record("compensation_failed", state.path, state.attempt, {"error": failed})
@@ -605,7 +614,30 @@ def _unwind(workflow: Workflow, state: State, now: float) -> Command:
     )
 
 
-def _compensation_of(workflow: Workflow, done: Done) -> Any:
+def _undo_arguments(state: State, done: Done, compensation: Compensation) -> dict[str, JSON]:
+    """The arguments of a compensation, from the outputs that its step saw.
+
+    A step that failed after a write has no output. What reads that output is left out, and `context.partial` tells the
+    compensation so: one that can do without (it may look for the step's idempotency key) undoes what there is, and one
+    that cannot is refused by its own contract and listed as not undone.
+    """
+    scope = state.scope()
+    nodes = {node: {"output": output} for node, output in state.outputs[: done.seen]}
+    if done.partial:
+        nodes.pop(done.node, None)
+    scope["nodes"] = nodes
+    own = f"nodes.{done.node}."
+    arguments = {}
+    for name, value in compensation.with_.items():
+        try:
+            arguments[name] = evaluate(value, scope, where=f"{done.node}.compensation.with.{name}")
+        except ExpressionError:
+            if not (done.partial and any(f"{path}.".startswith(own) for path in references(value))):
+                raise
+    return arguments
+
+
+def _compensation_of(workflow: Workflow, done: Done) -> Compensation | None:
     node = workflow.by_id[done.node]
     return node.compensation if isinstance(node, TaskNode) else None
 
@@ -637,6 +669,8 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
         return Record("attempt_failed", invoke.path, invoke.attempt, data)
     if invoke.compensation:
         data = {"error": error | {"node": invoke.path}, **spent}
+        if invoke.context["partial"] and error["code"] == "bad_input":
+            error["message"] = f"{error['message']} ('{invoke.node}' failed after a write: its output is not known)"
         return Record("compensation_failed", invoke.path, invoke.attempt, data)
     return _step_error(workflow, state, error, outcome.fuel)
 

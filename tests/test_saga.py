@@ -268,6 +268,20 @@ def test_each_visit_is_compensated_with_the_output_of_that_very_visit() -> None:
     assert play.state.undone == ["count#3", "count#2", "count"]
 
 
+def test_a_compensation_reads_other_outputs_as_they_were_when_its_step_finished() -> None:
+    again = {"when": {"<": [{"var": "nodes.pick.output.order"}, 3]}, "target": "pick"}
+    flow = workflow(
+        task("pick", "pay"),
+        task("pay", "again", compensation=undo(order={"var": "nodes.pick.output.order"})),
+        {"id": "again", "kind": "switch", "cases": [again], "default": "last"},
+        task("last", "done"),
+        end(),
+    )
+    picks = {"pick": [ok({"order": 1})], "pick#2": [ok({"order": 2})], "pick#3": [ok({"order": 3})]}
+    play = played(flow, picks | {"last": [fail()]})
+    assert [invoke.input["order"] for invoke in play.invokes if invoke.compensation] == [3, 2, 1]
+
+
 def test_a_run_that_takes_too_many_steps_is_stopped_and_compensated() -> None:
     play = played(loop(steps=4), COUNTED)
     assert play.state.status == "compensated"
@@ -463,6 +477,45 @@ def test_a_step_that_failed_after_a_write_is_undone_first_and_told_that_it_is_pa
     undoing = [invoke for invoke in play.invokes if invoke.compensation]
     assert [(invoke.path, invoke.context["partial"]) for invoke in undoing] == [("c~undo", True), ("a~undo", False)]
     assert play.state.status == "compensated"
+
+
+def test_a_partly_failed_step_is_undone_with_the_arguments_that_are_known() -> None:
+    flow = workflow(
+        task("a", "b"),
+        task("b", "c"),
+        task(
+            "c",
+            compensation=undo(
+                order={"var": "nodes.a.output.x"},
+                refund={"var": "nodes.c.output.x"},
+                text={"cat": ["refund ", {"var": "nodes.c.output.x"}]},
+                known={"var": ["nodes.c.output.x", "none"]},
+            ),
+        ),
+    )
+    play = partly_failed(flow)
+    assert play.invokes[-1].path == "c~undo"
+    assert play.invokes[-1].input == {"order": 1, "known": "none"}
+    assert play.state.status == "compensated"
+
+
+def test_a_partial_compensation_that_its_contract_refuses_says_what_it_was_not_given() -> None:
+    flow = workflow(task("a", "b"), task("b", "c"), task("c", compensation=undo(refund={"var": "nodes.c.output.x"})))
+    bad_input = Outcome(status="reject", code="bad_input", message="'refund' is a required property")
+    play = partly_failed(flow, {"a": [ok({"x": 1})], "b": [ok()], "c~undo": [bad_input]})
+    assert play.state.status == "compensation_failed"
+    message = play.state.not_undone[0]["error"]["message"]  # type: ignore[index,call-overload]
+    assert "'refund' is a required property" in str(message)
+    assert "its output is not known" in str(message)
+
+
+def test_a_partly_failed_second_visit_is_not_undone_with_the_output_of_the_first() -> None:
+    play = Play(loop(), COUNTED)
+    invoke = play.until("count#2")
+    play.write("count#2")
+    play.conclude(invoke, fail())
+    assert play.go() == Finished()
+    assert [(invoke.path, invoke.input) for invoke in play.invokes] == [("count#2~undo", {}), ("count~undo", {"n": 1})]
 
 
 def test_a_write_that_answered_an_error_does_not_make_a_step_partial() -> None:
