@@ -318,7 +318,7 @@ def _keep_partial(state: State) -> None:
 
 
 def _failed(state: State, entry: Entry) -> None:
-    """step_failed without a handler, timed_out, run_stopped: the run is given up."""
+    """The run is given up: it waits for nothing any more."""
     state.failure = entry.data["error"]
     state.waiting, state.calls, state.status = None, [], "running"
 
@@ -402,7 +402,7 @@ _CHANGES = {
     "step_succeeded": _step_succeeded,
     "attempt_failed": _attempt_failed,
     "step_failed": _step_failed,
-    "run_stopped": _failed,
+    "run_stopped": _run_stopped,
     "effect_unknown": _effect_unknown,
     "effect_resolved": _effect_resolved,
     "compensation_started": _compensation_started,
@@ -450,7 +450,8 @@ def decide(workflow: Workflow, state: State, now: float) -> Command:
         return Pause(None)
     if state.failure is not None:
         return _unwind(workflow, state, now)
-    if now >= state.deadline_at:
+    unsettled = bool(state.calls) and state.calls[-1].reply is None  # only executing it again can settle this write
+    if now >= state.deadline_at and not unsettled:
         seconds = workflow.limits.deadline_seconds
         return _stop(state, "run_deadline", f"the run was not finished after {seconds:g} seconds")
     if state.waiting is not None:
@@ -668,9 +669,9 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
         data = {"error": error, "retry_at": retry_at, **spent}
         return Record("attempt_failed", invoke.path, invoke.attempt, data)
     if invoke.compensation:
-        data = {"error": error | {"node": invoke.path}, **spent}
         if invoke.context["partial"] and error["code"] == "bad_input":
             error["message"] = f"{error['message']} ('{invoke.node}' failed after a write: its output is not known)"
+        data = {"error": error | {"node": invoke.path}, **spent}
         return Record("compensation_failed", invoke.path, invoke.attempt, data)
     return _step_error(workflow, state, error, outcome.fuel)
 

@@ -311,6 +311,30 @@ def test_a_run_past_its_deadline_is_stopped_and_compensated() -> None:
     assert play.paths == ["a", "a~undo"]
 
 
+def test_a_step_that_had_written_when_the_deadline_stopped_the_run_is_compensated_as_partial() -> None:
+    flow = workflow(task("a", compensation=undo("why")), limits={"deadline_seconds": 100})
+    play = Play(flow)
+    assert isinstance(play.next(), Invoke)
+    play.write("a")
+    play.now = NOW + 100
+    assert play.go() == Finished()
+    assert play.state.status == "compensated"
+    assert [invoke.path for invoke in play.invokes] == ["a~undo"]
+    assert play.invokes[0].context["partial"] is True
+
+
+def test_a_deadline_does_not_make_a_run_forget_a_write_that_was_started() -> None:
+    play = Play(workflow(task("a"), limits={"deadline_seconds": 100}))
+    play.add(Record("call_started", "a", 1, {"index": 0, "function": "mail.send", "args_digest": "a"}))
+    play.now = NOW + 100
+    again = play.next()
+    assert isinstance(again, Invoke), "only executing it again can tell whether the write may be repeated"
+    play.conclude(again, ok())
+    play.go()
+    assert play.state.error is not None
+    assert play.state.error["code"] == "run_deadline"
+
+
 # ---------------------------------------------------------------- attempts
 
 
