@@ -28,7 +28,9 @@ def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[
         ]
     first_line = text.count("\n", 0, match.start("json")) + 1
     try:
-        header = json.loads(match["json"], object_pairs_hook=_refuse_duplicates)
+        header = json.loads(match["json"], object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
+        if "\\u" in match["json"]:
+            json.dumps(header, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be stored
     except json.JSONDecodeError as error:
         return None, [
             Finding(
@@ -45,6 +47,16 @@ def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[
                 where=Where(file=file, line=first_line),
                 message=f"the contract says {error.args[0]!r} twice in one object",
                 hint="keep one of the two",
+            )
+        ]
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        return None, [
+            Finding(
+                code="contract_not_json",
+                where=Where(file=file, line=first_line),
+                message=f"the contract is not JSON: {'it is nested too deeply' if deep else error}",
+                hint="plain JSON: finite numbers, whole characters",
             )
         ]
     try:
@@ -101,6 +113,10 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _DuplicateKeyError(key)
         seen[key] = value
     return seen
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _short(value: Any, length: int = 60) -> str:
