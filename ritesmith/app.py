@@ -1,12 +1,14 @@
-"""`RiteSmith` wires the stages: intent, forge, guard, registry, saga, journal, trace. The only file that knows the order."""
+"""`RiteSmith` wires the stages: intent, forge, guard, registry, saga, journal, trace; only this file knows the order."""
 
 from __future__ import annotations
 
 import getpass
 import hashlib
 import json
+import math
 import os
 import secrets
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
-from ritesmith.db import find_db, open_db, transaction
+from ritesmith.db import find_db, open_db, store_error, transaction
 from ritesmith.engine import Clock, Engine, Library, SystemClock, Watch, effective_limits
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
@@ -109,8 +111,8 @@ class RiteSmith:
         app = cls(found, **options)
         try:
             app.install(on_install)
-        except BaseException:
-            app.close()
+        except BaseException as error:
+            app.__exit__(type(error), error, error.__traceback__)
             raise
         return app
 
@@ -121,6 +123,9 @@ class RiteSmith:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+        # Reading a damaged file can fail anywhere; the other kinds of sqlite3.Error are a program's own mistakes.
+        if isinstance(error, sqlite3.Error) and type(error) in (sqlite3.DatabaseError, sqlite3.OperationalError):
+            raise store_error(str(self.path), error) from None
 
     def close(self) -> None:
         """End the workers and close the file."""
@@ -485,7 +490,7 @@ class RiteSmith:
     def answer(
         self, run: str, decision: str, *, by: str | None = None, comment: str = "", digest: str | None = None
     ) -> saga.State:
-        """Record a person's `approved` or `rejected` on the approval a run waits for; raises as `saga.decide_approval`."""
+        """Record a person's `approved` or `rejected` on what a run waits for; raises as `saga.decide_approval`."""
         with self.journal.lease(run) as lease:
             workflow = self._workflow_of_run(lease.state)
             at = self.clock.now()
@@ -660,7 +665,8 @@ class RiteSmith:
     def documents(self, namespace: str | None = None) -> list[dict[str, Any]]:
         """The documents of a namespace, or of all: namespace, key, version, value."""
         rows = self.connection.execute(
-            "SELECT namespace, key, version, value FROM store WHERE ?1 IS NULL OR namespace = ?1 ORDER BY namespace, key",
+            "SELECT namespace, key, version, value FROM store WHERE ?1 IS NULL OR namespace = ?1"
+            " ORDER BY namespace, key",
             (namespace,),
         )
         return [dict(row) | {"value": json.loads(row["value"])} for row in rows]
@@ -705,7 +711,8 @@ def content_folder() -> Path:
 def read_text(file: Path) -> str:
     """A file's text; NotFound or InvalidInput with what is wrong with it."""
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(INPUT_BYTES_MAX + 1)
     except FileNotFoundError:
         near = near_miss(file.name, [each.name for each in file.parent.glob("*")] if file.parent.is_dir() else [])
         raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
@@ -717,7 +724,7 @@ def read_text(file: Path) -> str:
 def decode(data: bytes, what: str) -> str:
     """Bytes as UTF-8 text; InvalidInput where they are none, or too many."""
     if len(data) > INPUT_BYTES_MAX:
-        raise InvalidInput(f"'{what}' has {len(data)} bytes; at most {INPUT_BYTES_MAX} are read")
+        raise InvalidInput(f"'{what}' has more than {INPUT_BYTES_MAX} bytes, which is the most that is read")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -743,8 +750,20 @@ def _parse_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
 
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if math.isinf(number):
+            raise ValueError(f"the number {digits} is too large")
+        return number
+
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=refuse), []
+        value = json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value, []
+    except UnicodeEncodeError:
+        message = "it holds half of a surrogate pair, which is not Unicode text"
+        return None, [Finding(code="not_json", where=Where(file=file), message=message)]
     except json.JSONDecodeError as error:
         where = Where(file=file, line=error.lineno, column=error.colno)
         return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]

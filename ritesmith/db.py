@@ -39,13 +39,13 @@ def open_db(
     try:
         connection = sqlite3.connect(name, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
-        raise _unusable(name, error) from None
+        raise store_error(name, error) from None
     try:
         connection.row_factory = sqlite3.Row
         _prepare(connection, name, synchronous)
     except sqlite3.Error as error:
         connection.close()
-        raise _unusable(name, error) from None
+        raise store_error(name, error) from None
     except BaseException:
         connection.close()
         raise
@@ -86,7 +86,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.Error as error:
-        raise _unusable(_file_of(connection), error) from None
+        raise store_error(_file_of(connection), error) from None
     try:
         yield connection
         connection.execute("COMMIT")
@@ -96,7 +96,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
             error, sqlite3.IntegrityError
         ):
-            raise _unusable(_file_of(connection), error) from None
+            raise store_error(_file_of(connection), error) from None
         raise
 
 
@@ -219,7 +219,7 @@ def _file_of(connection: sqlite3.Connection) -> str:
     return row[2] or MEMORY
 
 
-def _unusable(name: str, error: sqlite3.Error) -> StoreError:
+def store_error(name: str, error: sqlite3.Error) -> StoreError:
     """SQLite's own words, turned into what happened and what to do."""
     text = str(error)
     if "locked" in text or "busy" in text:

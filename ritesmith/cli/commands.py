@@ -540,10 +540,10 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
 
 def _json_of(given: str) -> Any:
     """The value of `@file`, `-` (stdin) or JSON text."""
-    from ritesmith.app import decode, parse_json, read_text
+    from ritesmith.app import INPUT_BYTES_MAX, decode, parse_json, read_text
 
     if given == "-":
-        return parse_json(decode(sys.stdin.buffer.read(), "stdin"), "stdin")
+        return parse_json(decode(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1), "stdin"), "stdin")
     if given.startswith("@"):
         return parse_json(read_text(Path(given[1:])), given[1:])
     return parse_json(given, "--input")
