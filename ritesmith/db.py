@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def open_db(
         raise store_error(name, error) from None
     try:
         connection.row_factory = sqlite3.Row
-        _prepare(connection, name, synchronous)
+        _prepare(connection, name, synchronous, busy_seconds)
     except sqlite3.Error as error:
         connection.close()
         raise store_error(name, error) from None
@@ -100,7 +101,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
+def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_seconds: float) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     owner = connection.execute("PRAGMA application_id").fetchone()[0]
     if owner not in (0, APPLICATION_ID) or (owner == 0 and _has_tables(connection)):
@@ -114,11 +115,24 @@ def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> Non
             hint="upgrade ritesmith, or name another file with --db",
         )
     if name != MEMORY:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection, busy_seconds)
     connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
     connection.execute("PRAGMA foreign_keys = ON")
     if version < SCHEMA_VERSION:
         _migrate(connection)
+
+
+def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    # SQLite waits for a lock, but not for this change: where two make it in a new file at once, one is told "locked".
+    until = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

@@ -137,19 +137,23 @@ def test_the_file_that_is_meant(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- transactions
 
 
-def test_a_transaction_is_whole_or_not_at_all(connection: sqlite3.Connection) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(connection):
+def insert_and_fail(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
         connection.execute("INSERT INTO meta VALUES ('a', 'b')")
         raise ZeroDivisionError
+
+
+def test_a_transaction_is_whole_or_not_at_all(connection: sqlite3.Connection) -> None:
+    with pytest.raises(ZeroDivisionError):
+        insert_and_fail(connection)
     assert not connection.in_transaction
     assert connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0
 
 
 def test_a_transaction_inside_another_is_a_part_of_it(connection: sqlite3.Connection) -> None:
     with pytest.raises(ZeroDivisionError), transaction(connection):
-        with transaction(connection):
-            connection.execute("INSERT INTO meta VALUES ('a', 'b')")
-        raise ZeroDivisionError
+        insert_and_fail(connection)
+    assert not connection.in_transaction
     assert connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0
 
 
