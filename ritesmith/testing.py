@@ -4,17 +4,82 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 
 from ritesmith.models import JSON, Value
 
+P = ParamSpec("P")
+R = TypeVar("R")
 PIECE_CHARACTERS = 24
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+class ManualClock:
+    """A clock that stands still until it is moved by hand, or waited on: then it moves on at once."""
+
+    def __init__(self, at: float = 1_800_000_000.0) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        """Move on by `seconds`, at once."""
+        self.at += max(0.0, seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Move by `seconds`; a negative number sets the clock back."""
+        self.at += seconds
+
+
+class Blown(BaseException):
+    """The fuse has blown: for the code around it the process has died. No `except Exception` catches it."""
+
+
+class Fuse:
+    """Blows at the nth touch, and at every one after it: a process that has died does nothing more.
+
+    Touch it where a crash is to be tried, count the touches of a calm run with `Fuse()`, which never blows, and run
+    again with `Fuse(1)`, `Fuse(2)` and so on (after SQLite's own tests of a failing malloc, test/malloc_common.tcl).
+
+    >>> fuse = Fuse(2)
+    >>> fuse.touch("before")
+    >>> fuse.blown
+    False
+    """
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.touched: list[str] = []
+        """What was touched, in order."""
+
+    @property
+    def blown(self) -> bool:
+        """Whether it has blown."""
+        return self.at is not None and len(self.touched) >= self.at
+
+    def touch(self, what: str) -> None:
+        """Count one touch; Blown if this is the one, or one after it."""
+        self.touched.append(what)
+        if self.blown:
+            raise Blown(f"touch {len(self.touched)}: {what}")
+
+    def around(self, function: Callable[P, R], what: str) -> Callable[P, R]:
+        """The same function, with a touch before it and one after it."""
+
+        def touched(*args: P.args, **kwargs: P.kwargs) -> R:
+            self.touch(f"before {what}")
+            result = function(*args, **kwargs)
+            self.touch(f"after {what}")
+            return result
+
+        return touched
 
 
 class ScriptedReply(Value):
