@@ -39,22 +39,26 @@ class Journal:
         Raises NotFound for a run that is not there, JournalMismatch naming the first entry that was edited or is
         missing.
         """
-        rows = self.connection.execute("SELECT * FROM entries WHERE run = ? ORDER BY seq", (run,)).fetchall()
+        # One statement, so that both tables are seen at the same moment: a chain alone cannot tell that its end is cut.
+        rows = self.connection.execute(
+            "SELECT entries.*, runs.seq AS newest FROM runs LEFT JOIN entries ON entries.run = runs.id"
+            " WHERE runs.id = ? ORDER BY entries.seq",
+            (run,),
+        ).fetchall()
         if not rows:
             raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
         entries: list[Entry] = []
+        newest = rows[0]["newest"]
         previous = ""
         for expected, row in enumerate(rows, start=1):
-            hashed = _hash(
-                previous, row["run"], row["seq"], row["at"], row["kind"], row["node"], row["attempt"], row["data"]
-            )
-            if row["seq"] != expected or hashed != row["hash"]:
-                raise JournalMismatch(
-                    f"the journal of run '{run}' was edited: entry {expected} is missing or is not what was written",
-                    hint="restore the registry file from a backup; the run cannot go on",
-                )
+            fields = {name: row[name] for name in ("run", "seq", "at", "kind", "node", "attempt", "data")}
+            if row["seq"] != expected or _hash(previous, *fields.values()) != row["hash"]:
+                raise _edited(run, expected)
             previous = row["hash"]
-            entries.append(Entry.model_construct(**dict(row) | {"data": json.loads(row["data"])}))
+            fields["data"] = json.loads(row["data"])
+            entries.append(Entry.model_construct(**fields, hash=previous))
+        if len(entries) < newest:
+            raise _edited(run, len(entries) + 1)
         return entries
 
     def start(
@@ -240,8 +244,15 @@ def _started(pid: int) -> str:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return ""
-    return stat.rsplit(")", 1)[1].split()[19]
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _edited(run: str, seq: int) -> JournalMismatch:
+    return JournalMismatch(
+        f"the journal of run '{run}' was edited: entry {seq} is missing or is not what was written",
+        hint="restore the registry file from a backup; the run cannot go on",
+    )
 
 
 def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> Entry:

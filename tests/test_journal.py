@@ -1,0 +1,370 @@
+"""The journal on real SQLite: its hash chain, leases with fencing, the index of runs, idempotency keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ritesmith import journal as journals
+from ritesmith import saga
+from ritesmith.db import open_db, transaction
+from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
+from ritesmith.journal import Journal, Lease, due_at
+from ritesmith.models import Outcome, Workflow
+from ritesmith.saga import Record
+from ritesmith.testing import ManualClock
+
+FLOW = Workflow.model_validate(
+    {
+        "name": "test.flow",
+        "intent": "to be tried",
+        "start": "a",
+        "retry": {"max_attempts": 3, "initial_seconds": 10, "jitter": 0},
+        "nodes": [
+            {"id": "a", "kind": "task", "capability": "do.a", "next": "ask"},
+            {"id": "ask", "kind": "approval", "prompt": "Pay?", "deadline_seconds": 60, "next": "b"},
+            {
+                "id": "b",
+                "kind": "task",
+                "capability": "do.b",
+                "next": None,
+                "compensation": {"capability": "do.a", "with": {}},
+            },
+        ],
+    }
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "registry.db"
+
+
+@pytest.fixture
+def journal(file: Path, clock: ManualClock) -> Iterator[Journal]:
+    with closing(open_db(file)) as connection:
+        yield Journal(connection, clock.now)
+
+
+@pytest.fixture
+def other(file: Path, journal: Journal, clock: ManualClock) -> Iterator[Journal]:
+    """The same file, opened a second time."""
+    with closing(open_db(file)) as connection:
+        yield Journal(connection, clock.now)
+
+
+def begin(journal: Journal, run: str = "r1", **more: Any) -> str:
+    journal.start(run, saga.start_record(FLOW, "d" * 64, {}, {"n": 1}, run, journal.clock()), **more)
+    return run
+
+
+SWITCHED = Record("switched", "a", data={"case": 0, "next": "a"})
+
+
+def fill(journal: Journal, entries: int = 4) -> str:
+    run = begin(journal)
+    with journal.lease(run) as lease:
+        for _ in range(entries - 1):
+            lease.append(SWITCHED)
+        lease.commit()
+    return run
+
+
+def row(journal: Journal, run: str = "r1") -> dict[str, Any]:
+    return dict(journal.connection.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone())
+
+
+# ---------------------------------------------------------------- the chain
+
+
+def test_entries_come_back_as_they_were_written(journal: Journal, clock: ManualClock) -> None:
+    run = begin(journal)
+    odd = {"text": "ä\x1f\u2028'\"\\", "numbers": [1, 1.0, -0.0, 2**63, 1e-300], "none": None, "empty": [{}, []]}
+    with journal.lease(run) as lease:
+        clock.advance(1.25)
+        lease.append(Record("callback_received", "a", 2, {"output": odd, "next": "b"}))
+        lease.commit()
+    entry = journal.entries(run)[1]
+    assert (entry.seq, entry.at, entry.node, entry.attempt) == (2, clock.now(), "a", 2)
+    assert json.dumps(entry.data["output"]) == json.dumps({key: odd[key] for key in sorted(odd)})
+
+
+def test_a_run_that_is_not_there_is_not_found(journal: Journal) -> None:
+    with pytest.raises(NotFound, match="there is no run 'r9'"):
+        journal.entries("r9")
+    with pytest.raises(NotFound), journal.lease("r9"):
+        pytest.fail("there is nothing to own")
+
+
+SWAP = ";".join(f"UPDATE entries SET seq = {new} WHERE seq = {old}" for old, new in ((2, 90), (3, 2), (90, 3)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        (SWAP, 2),
+        ("UPDATE entries SET data = replace(data, '\"n\":1', '\"n\":2') WHERE seq = 1", 1),
+        ("UPDATE entries SET data = replace(data, '\"case\":0', '\"case\":1') WHERE seq = 3", 3),
+        ("UPDATE entries SET kind = 'sleep_ended' WHERE seq = 2", 2),
+        ("UPDATE entries SET node = 'b' WHERE seq = 2", 2),
+        ("UPDATE entries SET attempt = 7 WHERE seq = 2", 2),
+        ("UPDATE entries SET at = at + 1 WHERE seq = 3", 3),
+        ("UPDATE entries SET hash = upper(hash) WHERE seq = 2", 2),
+        ("DELETE FROM entries WHERE seq = 1", 1),
+        ("DELETE FROM entries WHERE seq = 2", 2),
+        ("DELETE FROM entries WHERE seq = 4", 4),
+        ("DELETE FROM entries WHERE seq > 2", 3),
+        ("DELETE FROM entries", 1),
+        ("UPDATE entries SET run = 'r2' WHERE seq = 3", 3),
+        ("INSERT INTO entries SELECT run, 5, at, kind, node, attempt, data, hash FROM entries WHERE seq = 4", 5),
+    ],
+)
+def test_an_edited_removed_or_swapped_entry_is_named(journal: Journal, sql: str, named: int) -> None:
+    run = fill(journal)
+    with transaction(journal.connection):
+        for statement in sql.split(";"):
+            assert journal.connection.execute(statement).rowcount > 0
+    with pytest.raises(JournalMismatch, match=rf"'{run}' was edited: entry {named} is missing or is not") as caught:
+        journal.entries(run)
+    assert "backup" in caught.value.hint
+    with pytest.raises(JournalMismatch), journal.lease(run):
+        pytest.fail("an edited run must not go on")
+    assert row(journal)["lease_owner"] is None, "the lease was given back"
+
+
+def test_runs_do_not_share_a_chain(journal: Journal) -> None:
+    begin(journal, "r1")
+    begin(journal, "r2")
+    assert journal.entries("r1")[0].hash != journal.entries("r2")[0].hash
+
+
+def test_a_clock_that_was_set_back_does_not_reorder_a_journal(journal: Journal, clock: ManualClock) -> None:
+    run = begin(journal)
+    with journal.lease(run) as lease:
+        clock.advance(100)
+        lease.append(SWITCHED)
+        clock.advance(-1000)
+        lease.append(SWITCHED)
+        lease.commit()
+    with journal.lease(run) as lease:
+        clock.advance(950)
+        lease.append(SWITCHED)
+        lease.commit()
+    times = [entry.at for entry in journal.entries(run)]
+    assert times == sorted(times)
+    assert times[1] == times[3] == times[0] + 100
+
+
+# ---------------------------------------------------------------- leases
+
+
+def owned_by(journal: Journal, owner: str, seconds: float = 60.0) -> str:
+    run = begin(journal)
+    with transaction(journal.connection):
+        journal.connection.execute(
+            "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = 7", (owner, journal.clock() + seconds)
+        )
+    return run
+
+
+DRIVER = """
+    import sys
+    from ritesmith.db import open_db
+    from ritesmith.journal import Journal
+    with Journal(open_db(sys.argv[1]), lambda: 0.0).lease("r1"):
+        print("driving", flush=True)
+        sys.stdin.read()
+    """
+
+
+def driver(file: Path) -> subprocess.Popen[str]:
+    """Another process that owns r1 until its stdin is closed, or it is killed."""
+    words = [sys.executable, "-c", textwrap.dedent(DRIVER), str(file)]
+    made = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert made.stdout is not None
+    assert made.stdout.readline() == "driving\n"
+    return made
+
+
+def test_an_owner_on_another_machine_is_taken_over_when_its_lease_expires(journal: Journal, clock: ManualClock) -> None:
+    run = owned_by(journal, "elsewhere:17:4711:1")
+    with pytest.raises(Conflict, match="elsewhere:17"), journal.lease(run):
+        pytest.fail("it may live")
+    clock.advance(60)
+    with journal.lease(run):
+        pass
+
+
+def test_a_stale_owner_cannot_write(journal: Journal, other: Journal) -> None:
+    run = begin(journal)
+    with journal.lease(run) as stale:
+        with transaction(other.connection):  # as if this process had been taken for dead
+            other.connection.execute("UPDATE runs SET lease_owner = NULL")
+        with other.lease(run) as fresh:
+            stale.append(SWITCHED)
+            with pytest.raises(Conflict, match="was taken over by another process"):
+                stale.commit()
+            with pytest.raises(Conflict):
+                stale.renew()
+            ran = []
+            with pytest.raises(Conflict):
+                stale.commit_with(lambda: ran.append(1), lambda _: SWITCHED)
+            fresh.append(SWITCHED)
+            fresh.commit()
+    assert len(journal.entries(run)) == 2
+    assert row(journal)["lease_owner"] is None
+
+
+def test_a_stale_owner_does_not_give_back_the_lease_of_the_next(journal: Journal, other: Journal) -> None:
+    run = begin(journal)
+    with journal.lease(run):
+        with transaction(other.connection):
+            other.connection.execute("UPDATE runs SET lease_owner = NULL")
+        taken = other.lease(run)
+        taken.__enter__()
+    assert row(journal)["lease_owner"] is not None
+    taken.__exit__(None, None, None)
+    assert row(journal)["lease_owner"] is None
+
+
+def test_an_effect_and_its_entry_are_committed_together_or_not_at_all(journal: Journal) -> None:
+    run = begin(journal)
+
+    def effect() -> str:
+        journal.connection.execute("INSERT INTO meta VALUES ('effect', 'happened')")
+        return "done"
+
+    def refuse(_: str) -> Record:
+        raise ZeroDivisionError
+
+    with journal.lease(run) as lease, pytest.raises(ZeroDivisionError):
+        lease.commit_with(effect, refuse)
+    assert journal.connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0
+    with journal.lease(run) as lease:
+        assert lease.commit_with(effect, lambda result: SWITCHED) == "done"
+    assert journal.connection.execute("SELECT value FROM meta").fetchone()[0] == "happened"
+    assert len(journal.entries(run)) == 2
+
+
+def test_a_lease_that_cannot_be_given_back_is_still_free_for_this_process(journal: Journal, other: Journal) -> None:
+    run = begin(journal)
+    journal.connection.execute("PRAGMA busy_timeout = 0")
+    lease = journal.lease(run)
+    lease.__enter__()
+    with transaction(other.connection):
+        lease.__exit__(None, None, None)
+    assert row(journal)["lease_owner"] is not None
+    with other.lease(run) as after:
+        assert after.fence == 2
+
+
+def test_entries_are_watched_when_they_are_durable(journal: Journal, other: Journal) -> None:
+    run = begin(journal)
+    seen: list[tuple[str, int]] = []
+
+    def watch(entry: Any, state: saga.State) -> None:
+        seen.append((entry.kind, len(other.entries(run))))
+
+    with journal.lease(run, watch) as lease:
+        lease.append(SWITCHED)
+        lease.append(SWITCHED)
+        assert seen == []
+        lease.commit()
+        lease.commit()
+    assert seen == [("switched", 3), ("switched", 3)]
+
+
+# ---------------------------------------------------------------- the index of runs
+
+
+def test_a_run_is_due_when_it_has_something_to_do() -> None:
+    state = saga.State(status="running", updated_at=5.0, deadline_at=100.0)
+    assert due_at(state) == 5.0
+    state.waiting = saga.Waiting("sleep", 50.0)
+    assert due_at(state) == 50.0
+    state.waiting = saga.Waiting("approval", None)
+    assert due_at(state) == 100.0
+    state.waiting = saga.Waiting("sleep", 500.0)
+    assert due_at(state) == 100.0
+    for status in ("unknown", "succeeded", "failed", "compensated", "compensation_failed", "cancelled"):
+        state.status = status
+        assert due_at(state) is None
+
+
+# ---------------------------------------------------------------- idempotency keys
+
+
+def test_a_key_belongs_to_one_run(journal: Journal) -> None:
+    begin(journal, "r1", idempotency_key="k", input_digest="same")
+    for digest, same in (("same", True), ("other", False)):
+        with pytest.raises(Conflict, match="'k' belongs to run 'r1'") as caught:
+            begin(journal, "r2", idempotency_key="k", input_digest=digest)
+        assert caught.value.facts == {"run": "r1", "same_input": same}
+    with pytest.raises(NotFound):
+        journal.entries("r2")
+
+
+def test_two_processes_that_race_for_a_key_make_one_run(file: Path, journal: Journal) -> None:
+    code = """
+        import sys
+        from ritesmith import saga
+        from ritesmith.db import open_db
+        from ritesmith.errors import Conflict
+        from ritesmith.journal import Journal
+        data = {"workflow": "t.f", "digest": "d", "capabilities": {}, "input": {}, "seed": "", "start": "a"}
+        data["deadline_at"] = 9
+        journal, me = Journal(open_db(sys.argv[1]), lambda: 1.0), sys.argv[2]
+        print("ready", flush=True)
+        for number, _ in enumerate(sys.stdin):
+            try:
+                journal.start(f"{me}{number}", saga.Record("run_started", data=data), idempotency_key=f"k{number}")
+                print(f"{me}{number}", flush=True)
+            except Conflict as conflict:
+                print(conflict.facts["run"], flush=True)
+        """
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), str(file), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("x", "y")
+    ]
+    try:
+        for each in racers:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        winners = []
+        for _ in range(30):
+            for each in racers:
+                assert each.stdin is not None
+                each.stdin.write("\n")
+                each.stdin.flush()
+            first, second = (each.stdout.readline() for each in racers if each.stdout)
+            assert first == second
+            winners.append(first.strip())
+    finally:
+        for each in racers:
+            each.kill()
+            each.communicate()
+    runs = journal.connection.execute("SELECT id FROM runs ORDER BY id").fetchall()
+    assert sorted(winners) == [each["id"] for each in runs]
+    assert sqlite3.sqlite_version_info >= (3, 37), "strict tables"
+    assert journals.process_name().count(":") == 2
