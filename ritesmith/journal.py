@@ -7,6 +7,7 @@ of the lease under which it was made (Kleppmann, "How to do distributed locking"
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ritesmith import saga
 from ritesmith.db import transaction
-from ritesmith.errors import Conflict, JournalMismatch, NotFound, StoreError
+from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
 from ritesmith.models import FINAL_STATUSES, Entry
 
 T = TypeVar("T")
@@ -47,8 +48,8 @@ class Journal:
         ).fetchall()
         if not rows:
             raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
-        entries: list[Entry] = []
         newest = rows[0]["newest"]
+        entries: list[Entry] = []
         previous = ""
         for expected, row in enumerate(rows, start=1):
             fields = {name: row[name] for name in ("run", "seq", "at", "kind", "node", "attempt", "data")}
@@ -64,21 +65,24 @@ class Journal:
     def start(
         self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = ""
     ) -> Entry:
-        """Make a run with its first entry. With a key that exists: Conflict, with the run that has it as a fact."""
+        """Make a run with its first entry. Conflict when its id is taken, or its key: then with the run that has it."""
         entry = _entry(run, 1, self.clock(), record, "")
         data = entry.data
         try:
             with transaction(self.connection):
                 self.connection.execute(
-                    "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, seq,"
-                    " idempotency_key, input_digest, fence) VALUES (?, ?, ?, 'running', '', ?, ?, 1, ?, ?, 0)",
-                    (run, data["workflow"], data["digest"], entry.at, entry.at, idempotency_key, input_digest),
+                    "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq,"
+                    " fence, idempotency_key, input_digest)"
+                    " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6)",
+                    (run, data["workflow"], data["digest"], entry.at, idempotency_key, input_digest),
                 )
                 self._insert([entry])
         except sqlite3.IntegrityError:
             row = self.connection.execute(
                 "SELECT id, digest, input_digest FROM runs WHERE idempotency_key = ?", (idempotency_key,)
             ).fetchone()
+            if row is None:
+                raise Conflict(f"there is a run '{run}' already") from None
             raise Conflict(
                 f"the idempotency key '{idempotency_key}' belongs to run '{row['id']}'",
                 run=row["id"],
@@ -93,13 +97,13 @@ class Journal:
         Raises Conflict naming the owner when a living one holds it. An owner on this machine that has died is taken
         over at once; one elsewhere when its lease expires.
         """
-        lease = Lease(self, run, self._claim(run), watch)
+        lease = Lease(self, run, *self._claim(run), watch)
         try:
             yield lease
         finally:
             lease.release()
 
-    def _claim(self, run: str) -> int:
+    def _claim(self, run: str) -> tuple[int, str]:
         with transaction(self.connection):
             row = self.connection.execute(
                 "SELECT lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
@@ -107,17 +111,17 @@ class Journal:
             if row is None:
                 raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
             now = self.clock()
-            if row["lease_owner"] and row["lease_until"] > now and _alive(row["lease_owner"]):
+            if row["lease_owner"] and held(row["lease_owner"], row["lease_until"], now):
                 raise Conflict(
                     f"run '{run}' is being driven by another process ({row['lease_owner']})",
                     hint="wait for it, or stop that process and try again",
                 )
-            fence = int(row["fence"]) + 1
+            fence, owner = int(row["fence"]) + 1, f"{process_name()}:{next(_NUMBERS)}"
             self.connection.execute(
                 "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE id = ?",
-                (process_name(), now + Lease.SECONDS, fence, run),
+                (owner, now + Lease.SECONDS, fence, run),
             )
-        return fence
+        return fence, owner
 
     def _insert(self, entries: list[Entry]) -> None:
         self.connection.executemany(
@@ -135,10 +139,13 @@ class Lease:
     journal: Journal
     run: str
     fence: int
+    owner: str
     watch: Callable[[Entry, saga.State], None] | None = None
 
     def __post_init__(self) -> None:
         self.pending: list[Entry] = []
+        self.failure: BaseException | None = None
+        _HELD.add(self.owner)
         try:
             self.state = saga.fold(self.journal.entries(self.run))
         except BaseException:
@@ -146,7 +153,8 @@ class Lease:
             raise
 
     def append(self, record: saga.Record) -> Entry:
-        """Add an entry to the state; it is durable with the next `commit`."""
+        """Add an entry to the state; it is durable with the next `commit`. InvalidInput when it is not JSON."""
+        self._check()
         at = max(self.journal.clock(), self.state.updated_at)  # a clock that was set back must not reorder a journal
         entry = _entry(self.run, self.state.seq + 1, at, record, self.state.last_hash)
         saga.apply(self.state, entry)
@@ -155,24 +163,46 @@ class Lease:
 
     def commit(self) -> None:
         """Make everything appended so far durable, in one transaction. Conflict when the lease was lost."""
+        self._check()
         if self.pending:
-            with transaction(self.journal.connection):
+            with self._transaction():
                 self._write()
             self._committed()
 
     def renew(self) -> None:
         """Keep the lease for longer while nothing is appended. Conflict when it was lost."""
-        with transaction(self.journal.connection):
+        with self._transaction():
             self._write()
+        self._committed()
 
     def commit_with(self, effect: Callable[[], T], record_of: Callable[[T], saga.Record]) -> T:
         """Commit an effect in this very file together with the entry that tells of it: both or neither."""
-        with transaction(self.journal.connection):
+        with self._transaction():
             result = effect()
             self.append(record_of(result))
             self._write()
         self._committed()
         return result
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._check()
+        try:
+            with transaction(self.journal.connection):
+                yield
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def _check(self) -> None:
+        """After a commit that failed, the state in memory is ahead of the file: nothing more may follow from it."""
+        if isinstance(self.failure, Conflict):
+            raise self.failure
+        if self.failure is not None:
+            raise StoreError(
+                f"the journal of run '{self.run}' could not be written; nothing more is added to it",
+                hint=f"when the file can be written again: ritesmith resume {self.run}",
+            )
 
     def _committed(self) -> None:
         entries, self.pending = self.pending, []
@@ -182,6 +212,7 @@ class Lease:
 
     def release(self) -> None:
         """Let others drive the run. A lease that was lost is left alone, and one that cannot be given back expires."""
+        _HELD.discard(self.owner)
         with suppress(StoreError), transaction(self.journal.connection):
             self.journal.connection.execute(
                 "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?",
@@ -219,30 +250,46 @@ def due_at(state: saga.State) -> float | None:
     return None if until == float("inf") else until
 
 
+_HELD: set[str] = set()
+"""The leases that this process holds."""
+_NUMBERS = itertools.count(1)
+
+
 def process_name() -> str:
     """This process, told from every other one, also from a later one with the same number: host:pid:start."""
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{_started(pid)}"
+    return f"{socket.gethostname()}:{pid}:{_started(pid) or ''}"
 
 
-def _alive(owner: str) -> bool:
-    """Whether a lease's owner may still live; an owner on another machine counts as alive until its lease expires."""
-    host, pid, started = owner.rsplit(":", 2)
+def held(owner: str, until: float, now: float) -> bool:
+    """Whether a lease (host:pid:start:number) still stands.
+
+    On this machine a process is known to live or not, however long its step takes; elsewhere its lease must expire.
+    """
+    process, _, _ = owner.rpartition(":")
+    if process == process_name():
+        return owner in _HELD
+    host, pid, started = process.rsplit(":", 2)
     if host != socket.gethostname():
-        return True
+        return until > now
+    if started:
+        return _started(int(pid)) == started
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return _started(int(pid)) == started and owner != process_name()
+        pass
+    return until > now  # the number is taken, but maybe by a later process
 
 
-def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty where /proc is missing."""
+def _started(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22).
+
+    None for one that is not there, that has died and was not waited for, and where /proc is missing.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return None
     return None if fields[0] in "ZX" else fields[19]
@@ -257,7 +304,12 @@ def _edited(run: str, seq: int) -> JournalMismatch:
 
 def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> Entry:
     data, at = dict(record.data), float(at)
-    hashed = _hash(previous, run, seq, at, record.kind, record.node, record.attempt, _json(data))
+    try:
+        text = _json(data)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"an entry '{record.kind}' of run '{run}' is not JSON: {error}") from None
+    hashed = _hash(previous, run, seq, at, record.kind, record.node, record.attempt, text)
     return Entry.model_construct(
         run=run, seq=seq, at=at, kind=record.kind, node=record.node, attempt=record.attempt, data=data, hash=hashed
     )

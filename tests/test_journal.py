@@ -293,6 +293,64 @@ def test_entries_are_watched_when_they_are_durable(journal: Journal, other: Jour
 # ---------------------------------------------------------------- the index of runs
 
 
+def test_the_index_of_runs_equals_what_the_entries_fold_to(journal: Journal, clock: ManualClock) -> None:
+    """Along a run that passes through every status: its row is compared after every commit."""
+    seen = set()
+
+    def compare() -> saga.State:
+        state = saga.fold(journal.entries("r1"))
+        found = row(journal)
+        assert {key: found[key] for key in ("id", "workflow", "digest", "status", "outcome", "seq", "due_at")} == {
+            "id": state.run,
+            "workflow": state.workflow,
+            "digest": state.digest,
+            "status": state.status,
+            "outcome": state.outcome,
+            "seq": state.seq,
+            "due_at": due_at(state),
+        }
+        assert (found["started_at"], found["updated_at"]) == (state.started_at, state.updated_at)
+        seen.add(state.status)
+        return state
+
+    outcomes = {
+        "a": [Outcome(status="fail", code="busy", retryable=True), Outcome(status="ok", output={})],
+        "b": [Outcome(status="ok", output={})],
+    }
+    begin(journal)
+    compare()
+    with journal.lease("r1") as lease:
+        for _ in range(40):
+            clock.advance(1)
+            command = saga.decide(FLOW, lease.state, clock.now())
+            if isinstance(command, saga.Invoke) and command.path == "b" and not command.calls:
+                lease.append(Record("call_started", "b", 1, {"index": 0, "function": "f.g", "args_digest": ""}))
+                lease.append(Record("effect_unknown", "b", 1))
+            elif isinstance(command, saga.Invoke) and not command.compensation:
+                told = outcomes[command.path].pop(0)
+                lease.append(saga.conclude(FLOW, lease.state, command, told, clock.now()))
+                if command.path == "b":
+                    lease.append(Record("run_stopped", "b", data={"error": {"code": "stop", "message": ""}}))
+            elif isinstance(command, saga.Invoke):
+                lease.append(saga.conclude(FLOW, lease.state, command, Outcome(status="ok", output={}), clock.now()))
+            elif isinstance(command, Record):
+                lease.append(command)
+            elif lease.state.unknown is not None:
+                lease.append(saga.resolve_effect(lease.state, happened=True, result={}, by="ann"))
+            elif isinstance(command, saga.Pause) and lease.state.status == "waiting":
+                more = {"by": "ann", "comment": "", "at": clock.now()}
+                lease.append(saga.decide_approval(FLOW, lease.state, "approved", **more))  # type: ignore[arg-type]
+            elif isinstance(command, saga.Pause):
+                assert command.until is not None
+                clock.advance(command.until - clock.now())
+            else:
+                break
+            lease.commit()
+            compare()
+    assert compare().status == "compensated"
+    assert seen == {"running", "sleeping", "waiting", "unknown", "compensating", "compensated"}
+
+
 def test_a_run_is_due_when_it_has_something_to_do() -> None:
     state = saga.State(status="running", updated_at=5.0, deadline_at=100.0)
     assert due_at(state) == 5.0
@@ -318,6 +376,14 @@ def test_a_key_belongs_to_one_run(journal: Journal) -> None:
         assert caught.value.facts == {"run": "r1", "same_input": same}
     with pytest.raises(NotFound):
         journal.entries("r2")
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_an_id_that_is_taken_is_a_conflict_and_changes_nothing(journal: Journal, key: str | None) -> None:
+    run = fill(journal)
+    with pytest.raises(Conflict, match="there is a run 'r1' already"):
+        begin(journal, run, idempotency_key=key)
+    assert len(journal.entries(run)) == 4
 
 
 def test_two_processes_that_race_for_a_key_make_one_run(file: Path, journal: Journal) -> None:
