@@ -154,6 +154,21 @@ def test_runs_do_not_share_a_chain(journal: Journal) -> None:
     assert journal.entries("r1")[0].hash != journal.entries("r2")[0].hash
 
 
+@pytest.mark.parametrize(
+    "value", ["\ud800", float("nan"), float("inf"), {1, 2}], ids=["surrogate", "nan", "inf", "set"]
+)
+def test_what_is_not_json_never_gets_into_a_journal(journal: Journal, value: Any) -> None:
+    run = begin(journal)
+    with journal.lease(run) as lease:
+        before = lease.state.seq
+        with pytest.raises(InvalidInput, match="is not JSON"):
+            lease.append(Record("switched", "a", data={"next": "a", "by": value}))
+        assert lease.state.seq == before
+        lease.append(SWITCHED)
+        lease.commit()
+    assert len(journal.entries(run)) == 2
+
+
 def test_a_clock_that_was_set_back_does_not_reorder_a_journal(journal: Journal, clock: ManualClock) -> None:
     run = begin(journal)
     with journal.lease(run) as lease:
@@ -172,6 +187,28 @@ def test_a_clock_that_was_set_back_does_not_reorder_a_journal(journal: Journal, 
 
 
 # ---------------------------------------------------------------- leases
+
+
+def test_a_living_owner_refuses_everybody_else(journal: Journal, other: Journal) -> None:
+    run = begin(journal)
+    with journal.lease(run):
+        with pytest.raises(Conflict, match="is being driven by another process") as caught, other.lease(run):
+            pytest.fail("it is owned")
+        assert str(os.getpid()) in caught.value.message
+    with other.lease(run) as lease:
+        assert lease.fence == 2
+
+
+def test_a_living_owner_refuses_however_long_its_step_takes(
+    journal: Journal, other: Journal, clock: ManualClock
+) -> None:
+    run = begin(journal)
+    with journal.lease(run) as lease:
+        clock.advance(10 * Lease.SECONDS)
+        with pytest.raises(Conflict), other.lease(run):
+            pytest.fail("its process lives, and is known to")
+        lease.append(SWITCHED)
+        lease.commit()
 
 
 def owned_by(journal: Journal, owner: str, seconds: float = 60.0) -> str:
@@ -200,6 +237,29 @@ def driver(file: Path) -> subprocess.Popen[str]:
     assert made.stdout is not None
     assert made.stdout.readline() == "driving\n"
     return made
+
+
+def test_another_process_refuses_while_it_lives_and_is_taken_over_at_once_when_it_is_killed(
+    file: Path, journal: Journal
+) -> None:
+    run = begin(journal)
+    process = driver(file)
+    try:
+        with pytest.raises(Conflict, match=f"{socket.gethostname()}:{process.pid}:"), journal.lease(run):
+            pytest.fail("it is owned")
+    finally:
+        process.kill()
+        # Dead, but not yet waited for: its number is still taken. It counts as dead all the same.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with journal.lease(run) as lease:
+        assert lease.fence == 2
+    process.communicate()
+
+
+def test_a_later_process_with_the_number_of_the_dead_owner_does_not_count(journal: Journal) -> None:
+    run = owned_by(journal, f"{socket.gethostname()}:{os.getppid()}:1:1")
+    with journal.lease(run) as lease:
+        assert lease.fence == 8
 
 
 def test_an_owner_on_another_machine_is_taken_over_when_its_lease_expires(journal: Journal, clock: ManualClock) -> None:
@@ -259,6 +319,26 @@ def test_an_effect_and_its_entry_are_committed_together_or_not_at_all(journal: J
     with journal.lease(run) as lease:
         assert lease.commit_with(effect, lambda result: SWITCHED) == "done"
     assert journal.connection.execute("SELECT value FROM meta").fetchone()[0] == "happened"
+    assert len(journal.entries(run)) == 2
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["commit", "commit_with"])
+def test_a_lease_whose_commit_failed_takes_no_more(journal: Journal, other: Journal, together: bool) -> None:
+    run = begin(journal)
+    journal.connection.execute("PRAGMA busy_timeout = 0")
+    with journal.lease(run) as lease:
+        if not together:
+            lease.append(SWITCHED)
+        commit = (lambda: lease.commit_with(list, lambda _: SWITCHED)) if together else lease.commit
+        with transaction(other.connection), pytest.raises(StoreError, match="is locked"):
+            commit()
+        for action in (lease.commit, lease.renew, lambda: lease.append(SWITCHED)):
+            with pytest.raises(StoreError, match="could not be written"):
+                action()
+    assert len(journal.entries(run)) == 1
+    with journal.lease(run) as lease:
+        lease.append(SWITCHED)
+        lease.commit()
     assert len(journal.entries(run)) == 2
 
 
