@@ -275,10 +275,10 @@ class RiteSmith:
         return self.sandbox.compile(source, globals=names)
 
     def _capability_named(self, reference: str) -> Capability:
-        artifact = self.registry.get(reference) if "@" in reference else self._newest(reference)
+        artifact = self._usable(reference)
         if artifact.kind != "capability":
             raise InvalidInput(f"'{reference}' is a {artifact.kind}, and a capability is needed")
-        return self._capability_by_digest(artifact.digest)
+        return self._capability_of(artifact)
 
     def _find_capability(self, reference: str) -> Capability | None:
         try:
@@ -287,10 +287,12 @@ class RiteSmith:
             return None
 
     def _capability_by_digest(self, digest: str) -> Capability:
-        if digest not in self._capabilities:
-            artifact = self.registry.by_digest(digest)
-            self._capabilities[digest] = capability_of(artifact.text, artifact.ref)
-        return self._capabilities[digest]
+        return self._capabilities.get(digest) or self._capability_of(self.registry.by_digest(digest))
+
+    def _capability_of(self, artifact: Artifact) -> Capability:
+        if artifact.digest not in self._capabilities:
+            self._capabilities[artifact.digest] = capability_of(artifact.text, artifact.ref)
+        return self._capabilities[artifact.digest]
 
     # ------------------------------------------------------------ publishing
 
@@ -311,12 +313,17 @@ class RiteSmith:
         source: Literal["bundled", "person", "composed", "model"],
         author: str,
         intent: str = "",
+        drafted: Mapping[str, Artifact] | None = None,
         force_approval: bool = False,
         dry_run: bool = False,
         **provenance: Any,
     ) -> tuple[Artifact, bool]:
-        """Publish what was checked without errors; as a draft when the policy wants a person's yes first."""
-        pins: dict[str, str] = {}
+        """Publish what was checked without errors; as a draft when the policy wants a person's yes first.
+
+        `drafted` are the parts of a workflow that were published with it, by name. A workflow with a part that still
+        waits for approval waits too.
+        """
+        parts: list[Artifact] = []
         if checked.capability is not None:
             contract = checked.capability.contract
             text, words = checked.capability.source, schema_words(contract.input, contract.output)
@@ -326,9 +333,9 @@ class RiteSmith:
         else:
             assert checked.workflow is not None
             said = checked.workflow
-            text, pins = self._pinned(checked.workflow)
+            text, parts = self._pinned(checked.workflow, drafted or {})
             words = schema_words(checked.workflow.input, checked.workflow.output)
-            used = [self._capability_by_digest(digest).contract for digest in pins.values()]
+            used = [self._capability_of(part).contract for part in parts]
             effect = max((hosts.effect_of(each) for each in used), key=EFFECT_ORDER.__getitem__, default="pure")
             functions = {name for each in used for name in each.grants}
             canonical = hashlib.sha256(text.encode()).hexdigest()
@@ -338,7 +345,7 @@ class RiteSmith:
                 f"the policy does not allow '{said.name}': {decision.reason}",
                 findings=[_policy_finding(decision)],
             )
-        waits = decision.action == "approve" or force_approval
+        waits = decision.action == "approve" or force_approval or any(part.status == "draft" for part in parts)
         return self.registry.publish(
             dry_run=dry_run,
             kind=checked.kind,
@@ -358,7 +365,7 @@ class RiteSmith:
                 author=author,
                 findings=checked.findings,
                 trial=checked.trial.figures(),
-                pins=pins,
+                pins={part.ref: part.digest for part in parts},
                 guard_version=GUARD_VERSION,
                 policy_digest=self.policy.digest,
                 lua_version=self.sandbox.lua_version,
@@ -366,13 +373,13 @@ class RiteSmith:
             ),
         )
 
-    def _pinned(self, workflow: Workflow) -> tuple[str, dict[str, str]]:
+    def _pinned(self, workflow: Workflow, drafted: Mapping[str, Artifact]) -> tuple[str, list[Artifact]]:
         """A workflow's text with every capability named by version, and what each of these names means."""
-        pins: dict[str, str] = {}
+        parts: dict[str, Artifact] = {}
 
         def pin(reference: str) -> str:
-            artifact = self.registry.get(reference) if "@" in reference else self._newest(reference)
-            pins[artifact.ref] = artifact.digest
+            artifact = drafted.get(reference) or self._usable(reference)
+            parts[artifact.ref] = artifact
             return artifact.ref
 
         data = workflow.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -381,10 +388,10 @@ class RiteSmith:
                 node["capability"] = pin(node["capability"])
             if node.get("compensation"):
                 node["compensation"]["capability"] = pin(node["compensation"]["capability"])
-        return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), pins
+        return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), list(parts.values())
 
     def _newest(self, name: str) -> Artifact:
-        """The newest version that is active or, published in the same breath, still a draft."""
+        """The newest version that is active or a draft."""
         usable = [each for each in self.registry.versions(name) if each.status in ("active", "draft")]
         return usable[-1] if usable else self.registry.get(name)
 
@@ -560,7 +567,7 @@ class RiteSmith:
         if isinstance(reference, Path) or str(reference).endswith(".json"):
             artifact, _ = self.publish_file(Path(reference))
         else:
-            artifact = self.registry.get(reference) if "@" in reference else self._active(reference)
+            artifact = self._usable(reference)
         if artifact.status == "draft":
             raise Conflict(
                 f"'{artifact.ref}' waits for a person's approval before it may run",
@@ -569,6 +576,10 @@ class RiteSmith:
         if artifact.status == "revoked":
             raise Conflict(f"'{artifact.ref}' was revoked and may not start", hint="run another version")
         return artifact
+
+    def _usable(self, reference: str) -> Artifact:
+        """What a reference means to a run or a workflow: a version, or of a name the newest that is approved."""
+        return self.registry.get(reference) if "@" in reference else self._active(reference)
 
     def _active(self, name: str) -> Artifact:
         try:

@@ -449,8 +449,11 @@ class Forging:
                 place = len(self.request.examples) - held_back + index + 1
                 return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
         prompt = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+        artifacts: list[tuple[Artifact, bool]] = []
         with transaction(self.app.connection):
-            artifacts = [self.publish(one, "model", prompt_digest=prompt) for one in checked]
+            for one in checked:
+                before = {artifact.name: artifact for artifact, _ in artifacts}
+                artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before))
         total = len(self.request.examples)
         reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
         reason += f"; {total} of {total} caller's examples pass" if total else ""
