@@ -404,7 +404,7 @@ class Forging:
         if draft.workflow is not None and len(drafted) == len(draft.capabilities):
             examples_, wrong = self.examples("workflow", shown)
             one = self.app.check_workflow_value(draft.workflow, "workflow.json", drafted=drafted, examples=examples_)
-            findings += [*one.findings, *wrong, *self.name_taken(one)]
+            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one)]
             checked.append(one)
         if checked and self.request.name and checked[-1].name and checked[-1].name != self.request.name:
             message = f"it is called {checked[-1].name!r}, and {self.request.name!r} is asked for"
@@ -414,15 +414,16 @@ class Forging:
     def too_wide(self, checked: Checked) -> list[Finding]:
         """A finding for every capability whose effect is wider than the request allows."""
         contracts = [checked.capability.contract] if checked.capability else []
+        hint = "drop the grants that it does not need"
         if checked.workflow is not None:
-            contracts = self.app.contracts_of(checked.workflow)
+            contracts, hint = self.app.contracts_of(checked.workflow), "use a capability without that effect"
         return [
             Finding(
                 code="effect_too_wide",
                 where=Where(file=f"{contract.name}.lua", path="$.grants"),
                 message=f"the effect of '{contract.name}' is {hosts.effect_of(contract)}, at most "
                 f"{self.request.effect} is allowed",
-                hint="drop the grants that it does not need",
+                hint=hint,
             )
             for contract in contracts
             if EFFECT_ORDER[hosts.effect_of(contract)] > EFFECT_ORDER[self.request.effect]
