@@ -345,8 +345,9 @@ class Forging:
         draft, before = Draft(), None
         without: tuple[str, ...] = ()
         for round_ in range(self.rounds + 1):
-            if self.over_budget():
-                return "none", f"the budget of {self.max_tokens} tokens is spent", None, ()
+            short = self.over_budget()
+            if short:
+                return "none", short, None, ()
             self.on_progress("asking the model" if round_ == 0 else f"repair {round_} of {self.rounds}")
             reply = ask(self.settings, messages, without=without)
             self.replies.append(reply)
@@ -378,12 +379,15 @@ class Forging:
         contracts = [self.app.library.capability(each.digest).contract for each in allowed]
         return contracts, [each.text for each in allowed[:NEIGHBOURS] if each.digest in order]
 
-    def over_budget(self) -> bool:
-        """Whether another answer could pass the budget: it is reserved before the call."""
+    def over_budget(self) -> str:
+        """Why another answer could pass the budget, which is reserved before the call; empty when it cannot."""
         if self.max_tokens is None or self.settings is None:
-            return False
+            return ""
         used = sum((reply.tokens_in or 0) + (reply.tokens_out or 0) for reply in self.replies)
-        return used + self.settings.max_tokens > self.max_tokens
+        longest = self.settings.max_tokens
+        if used + longest <= self.max_tokens:
+            return ""
+        return f"the budget of {self.max_tokens} tokens, {used} of them spent, has no room for an answer of {longest}"
 
     def check_draft(self, draft: Draft, shown: Sequence[Mapping[str, Any]]) -> tuple[list[Checked], list[Finding]]:
         """Check every block of a draft, the main one against the caller's examples too."""
