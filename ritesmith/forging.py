@@ -353,7 +353,7 @@ class Forging:
             self.replies.append(reply)
             without = reply.without
             new, findings = parse_draft(reply.text, truncated=reply.truncated)
-            draft = merge_draft(draft, new)
+            draft = merge_draft(self.without_taken(draft), new)
             checked: list[Checked] = []
             if not findings:
                 self.on_progress("checking the draft")
@@ -440,6 +440,14 @@ class Forging:
         message = f"'{checked.name}' is already in the registry"
         hint = "use it by its name without writing it again, or give the new one another name"
         return [Finding(code="name_taken", where=Where(file=checked.name), message=message, hint=hint)]
+
+    def without_taken(self, draft: Draft) -> Draft:
+        """A draft without the capabilities whose names the last check found taken: the repair may leave them out."""
+        from ritesmith.forge.blocks import capability_name
+
+        taken = {finding.where.file for finding in self.findings if finding.code == "name_taken"}
+        kept = tuple(text for text in draft.capabilities if capability_name(text) not in taken)
+        return draft.model_copy(update={"capabilities": kept})
 
     def accept(
         self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]
