@@ -1,4 +1,4 @@
-"""`RiteSmith` wires the stages: intent, forge, guard, registry, saga, journal, trace; only this file knows the order."""
+"""`RiteSmith` wires the stages, from intent to trace. The only file that knows the order."""
 
 from __future__ import annotations
 
@@ -409,6 +409,10 @@ class RiteSmith:
         approved = [*(part for part in parts if part.status == "draft"), artifact]
         person = by or _user()
         with transaction(self.connection):
+            for said in self.registry.intents_of(artifact.ref):
+                self.registry.add_alias(
+                    artifact.name, said, {"source": "approval", "by": person, "digest": artifact.digest}
+                )
             for each in approved:
                 self.registry.set_status(each.digest, "active")
                 told = {"by": person, "digest": each.digest}

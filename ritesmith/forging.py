@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CANDIDATES = 10
 NEIGHBOURS = 3
+MAKING = ("composed", "authored")
+"""Tiers that publish something new; the others find what is there, and remember the words themselves."""
 GUARDED_STEPS_MIN = 2
 """A composition of one step is the capability itself: that is for the reuse ladder to judge."""
 
@@ -71,7 +73,7 @@ class CandidateReport(Value):
 
 
 class ForgeReport(Value):
-    """Everything that one `forge` did: the artifact in the end, and how it came to it. `tokens` is 0 without a model."""
+    """What one `forge` did: the artifact in the end, and how it came to it. Without a model `tokens` is 0."""
 
     intent: str
     tier: str
@@ -134,9 +136,7 @@ class Forging:
             if artifact is not None:
                 report = self.report(result, reason, artifact, published)
                 if not self.dry_run:
-                    self.app.registry.log_decision(
-                        self.request.intent, result, artifact.ref, reason, report.model_dump(mode="json")
-                    )
+                    self.remember(report, artifact)
                 return report
         reason = self.tiers[-1].reason if self.settings else self.missing()
         report = self.report("none", reason, None, ())
@@ -145,6 +145,14 @@ class Forging:
             hint=self.advice(),
             report=report.model_dump(mode="json"),
         )
+
+    def remember(self, report: ForgeReport, artifact: Artifact) -> None:
+        """Log the decision; the caller's words find what was made for them, or will once it is approved."""
+        registry, intent = self.app.registry, self.request.intent
+        with transaction(self.app.connection):
+            registry.log_decision(intent, report.tier, artifact.ref, report.reason, report.model_dump(mode="json"))
+            if artifact.status == "active" and report.tier in MAKING:
+                registry.add_alias(artifact.name, intent, {"source": report.tier, "digest": artifact.digest})
 
     def report(self, tier: str, reason: str, artifact: Artifact | None, published: tuple[str, ...]) -> ForgeReport:
         """What has been done so far."""
@@ -238,7 +246,7 @@ class Forging:
         registry = self.app.registry
         hits = search(self.app.connection, self.request.intent, CANDIDATES)
         scores = {hit.name: hit.score for hit in hits}
-        exact = [name for name in registry.names_of_phrase(self.request.intent)]
+        exact = registry.names_of_phrase(self.request.intent)
         active = {artifact.name: artifact for artifact in registry.newest()}
         names = dict.fromkeys([*exact, *(hit.name for hit in hits)])
         return [(active[name], scores.get(name, 0.0)) for name in names if name in active]

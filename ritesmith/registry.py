@@ -45,7 +45,8 @@ class Registry:
         """Store one checked artifact; return it, and whether it is new.
 
         The same text again changes nothing. Another text under the same name is the next version. A name belongs to
-        one kind: Conflict otherwise. In a dry run nothing is stored. Two processes that publish at once queue in SQLite, so both see the other's work.
+        one kind: Conflict otherwise. In a dry run nothing is stored. Two processes that publish at once queue in
+        SQLite, so both see the other's work.
         """
         digest = digest_of_text(text)
         with transaction(self.connection):
@@ -175,6 +176,13 @@ class Registry:
             "INSERT INTO decisions (at, intent, tier, artifact, reason, report) VALUES (?, ?, ?, ?, ?, ?)",
             (self.clock(), intent, tier, artifact, reason, json.dumps(report, sort_keys=True)),
         )
+
+    def intents_of(self, ref: str) -> list[str]:
+        """The intents for which the forge made this version, oldest first."""
+        rows = self.connection.execute(
+            "SELECT intent FROM decisions WHERE artifact = ? AND tier IN ('composed', 'authored') ORDER BY id", (ref,)
+        )
+        return [row["intent"] for row in rows]
 
     def _artifact(self, row: sqlite3.Row) -> Artifact:
         if digest_of_text(row["text"]) != row["digest"]:
