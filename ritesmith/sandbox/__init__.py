@@ -108,7 +108,7 @@ class Sandbox:
         for function in functions:
             if not HOST_FUNCTION.match(function):
                 raise InvalidInput(f"{function!r} is not the name of a host function, such as 'store.get'")
-        request = _Request(name, texts, frozenset(functions), limits, host, results, on_recorded, seed)
+        request = _Request(name, source, texts, frozenset(functions), limits, host, results, on_recorded, seed)
         group = context.get("run_id") if context else None
         with self._pool.turns.take(group if isinstance(group, str) else threading.get_ident()):
             try:
@@ -137,10 +137,8 @@ class Sandbox:
         if not payload:
             return None
         line, message = messages.place_of(payload.decode("utf-8", "replace"))
-        lines = source.splitlines()
-        line_text = lines[line - 1] if line and line <= len(lines) else ""
         return Finding(
-            code="syntax", where=Where(line=line), message=message, hint=messages.syntax_hint(message, line_text)
+            code="syntax", where=Where(line=line), message=message, hint=messages.syntax_hint(message, source, line)
         )
 
     def canonical(self, source: str) -> str:
@@ -250,6 +248,7 @@ class _Request:
     def __init__(
         self,
         name: str,
+        source: str,
         texts: tuple[bytes, bytes, bytes],
         functions: frozenset[str],
         limits: Limits,
@@ -259,6 +258,7 @@ class _Request:
         seed: int,
     ) -> None:
         self.name = name
+        self.source = source
         self.functions = functions
         self.limits = limits
         self.host = host
@@ -398,7 +398,7 @@ class _Request:
         if status == "reject":
             found, message = messages.place_of(shown)
             spent["line"] = found
-            hint = messages.syntax_hint(message)
+            hint = messages.syntax_hint(message, self.source, found)
             return self.outcome(
                 "reject", f"does not compile, line {found}: {message}" + (f" ({hint})" if hint else ""), **spent
             )

@@ -14,6 +14,7 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Callable
 
 ADDRESS_SPACE_BYTES = 1024 * 1024 * 1024
 
@@ -61,12 +62,13 @@ def confine(read_from: int, write_to: int, parent: int) -> tuple[list[str], dict
     if not sys.platform.startswith("linux"):
         why = f"{sys.platform} has no such call"
         return layers, dict.fromkeys(("dies_with_parent", "no_new_privileges", "seccomp"), why)
-    for name, step in (
+    steps: list[tuple[str, Callable[[], None]]] = [
         ("dies_with_parent", lambda: die_with(parent)),
         ("no_new_privileges", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1)),
         ("undumpable", lambda: prctl(PR_SET_DUMPABLE, 0)),
         ("seccomp", lambda: filter_system_calls(read_from, write_to)),
-    ):
+    ]
+    for name, step in steps:
         try:
             step()
         except (OSError, AttributeError) as error:

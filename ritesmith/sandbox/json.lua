@@ -6,8 +6,8 @@
 local core = ...
 local charge, rawset_mt, rawget_mt = core.charge, core.setmetatable, core.getmetatable
 local type, next, rawlen, rawget, rawequal, error, tonumber = type, next, rawlen, rawget, rawequal, error, tonumber
-local byte, sub, find, match, gsub, format, char = string.byte, string.sub, string.find, string.match, string.gsub,
-  string.format, string.char
+local byte, sub, find, match, gsub, format = string.byte, string.sub, string.find, string.match, string.gsub,
+  string.format
 local concat, sort, math_type, utf8_char, utf8_len = table.concat, table.sort, math.type, utf8.char, utf8.len
 
 local DEPTH_MAX = 64
@@ -210,10 +210,12 @@ end
 
 local parts, count, size, size_max, open, known
 
-local CONTROL = {}
-for i = 0, 31 do CONTROL[char(i)] = format("\\u%04x", i) end
-CONTROL["\b"], CONTROL["\f"], CONTROL["\n"], CONTROL["\r"], CONTROL["\t"] = "\\b", "\\f", "\\n", "\\r", "\\t"
-CONTROL['"'], CONTROL["\\"] = '\\"', "\\\\"
+local ESCAPED = { ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"',
+  ["\\"] = "\\\\" }
+
+local function escaped(c)
+  return ESCAPED[c] or format("\\u%04x", byte(c))
+end
 
 local TOO_BIG = {}
 
@@ -224,7 +226,7 @@ end
 local function quoted(value, path)
   if size + #value > size_max then error(TOO_BIG, 0) end
   if find(value, "[\128-\255]") and not utf8_len(value) then wrong("a string that is not UTF-8", path) end
-  if find(value, '[\0-\31"\\]') then value = gsub(value, '[\0-\31"\\]', CONTROL) end
+  if find(value, '[\0-\31"\\]') then value = gsub(value, '[\0-\31"\\]', escaped) end
   return '"' .. value .. '"'
 end
 

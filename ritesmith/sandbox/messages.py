@@ -12,7 +12,7 @@ SYNTAX_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
         "a loop variable cannot be assigned; copy it: local {0}_now = {0}",
     ),
     (re.compile(r"near '!'"), "Lua writes 'not equal' as ~= and negation as `not`"),
-    (re.compile(r"unexpected symbol near '='"), "Lua has no += -= *= /= and no ==- or => operators: write x = x + 1"),
+    (re.compile(r"unexpected symbol near '='"), "Lua has no += -= *= /= operators: write x = x + 1"),
     (re.compile(r"syntax error near '[-+*/%.|&]*='?"), "Lua has no compound assignment: write x = x + 1"),
     (re.compile(r"near '(?:&|&&)'"), "Lua writes `and`"),
     (re.compile(r"near '(?:\||\|\|)'"), "Lua writes `or`"),
@@ -72,14 +72,17 @@ def place_of(message: str) -> tuple[int | None, str]:
     return int(match[1]), message[match.end() :]
 
 
-def syntax_hint(message: str, line_text: str = "") -> str:
-    """What to write instead of what the compiler stumbled over; empty where we cannot tell."""
-    if "!=" in line_text and "near '!" in message:
+def syntax_hint(message: str, source: str, line: int | None) -> str:
+    """What to write instead of what the compiler stumbled over at that line; empty where we cannot tell."""
+    lines = source.splitlines()
+    text = lines[line - 1] if line and line <= len(lines) else ""
+    if "!=" in text and "near '!" in message:
         return "Lua writes 'not equal' as ~="
-    found = re.search(r"(\w+)\s*(\+|-|\*|/|\.\.|%)=[^=]", line_text)
-    if found and ("near" in message):
-        return f"Lua has no {found[2]}= operator: write {found[1]} = {found[1]} {found[2]} ..."
-    if re.search(r"\bcontinue\b", line_text):
+    compound = re.search(r"(\w+)\s*(\+|-|\*|/|\.\.|%)=[^=]", text)
+    if compound and "near" in message:
+        name, sign = compound.groups()
+        return f"Lua has no {sign}= operator: write {name} = {name} {sign} ..."
+    if "syntax error" in message and line and any(re.search(r"\bcontinue\b", each) for each in lines[line - 2 : line]):
         return "Lua has no `continue`: use goto continue, with ::continue:: at the end of the loop body"
     for pattern, hint in SYNTAX_HINTS:
         match = pattern.search(message)

@@ -4,7 +4,7 @@
 -- returns the functions the worker drives it with. No Python object is ever passed in here: only strings and numbers.
 -- Code of ours is loaded without line information, so "?" is the source of every frame that is not the script's.
 
-local make_json, make_strings, make_tables = ...
+local make_json, make_tables, strings_bytecode = ...
 
 local error, type, next, select, tonumber, load = error, type, next, select, tonumber, load
 local rawget, rawset, rawequal, rawlen = rawget, rawset, rawequal, rawlen
@@ -237,6 +237,13 @@ local core = {
   stop = stop,
   examine = examine,
   pcall = raw_pcall,
+  type = type,
+  select = select,
+  tonumber = tonumber,
+  string = string,
+  table = table,
+  math = math,
+  utf8 = utf8,
   setmetatable = raw_setmetatable,
   getmetatable = debug_getmetatable,
   tostring = tostring,
@@ -252,7 +259,6 @@ local core = {
 }
 
 local json = make_json(core)
-local strings = make_strings(core)
 local tables = make_tables(core)
 
 -- ---------------------------------------------------------------- failures
@@ -429,8 +435,6 @@ local function wrapped(thread, ok, ...)
   error(problem, 2)
 end
 
-function coroutines.create(f) return create(f) end
-
 function coroutines.resume(thread, ...)
   if type(thread) ~= "thread" then expected(1, "resume", "coroutine", thread) end
   return resumed(thread, raw_resume(thread, ...))
@@ -458,21 +462,19 @@ function coroutines.isyieldable(thread)
   return thread ~= main and raw_isyieldable(thread)
 end
 
-coroutines.status = raw_status
-
 -- ---------------------------------------------------------------- random
 
 local seed = 0
-local random = { random = raw_random }
 
-function random.randomseed(...)
+-- Without arguments the reference would ask the clock.
+local function random_seeded(...)
   if select("#", ...) == 0 then return raw_randomseed(seed) end
   return raw_randomseed(...)
 end
 
 -- ---------------------------------------------------------------- json for scripts
 
-local json_library = { null = json.null }
+local json_library = {}
 
 function json_library.decode(text)
   if type(text) ~= "string" then expected(1, "decode", "string", text) end
@@ -513,76 +515,130 @@ end
 
 -- ---------------------------------------------------------------- the environment, by allow-list
 
--- Everything a script can name. What is not listed here does not exist for it.
-local OFFERED = {
-  [""] = "_G _VERSION assert error fail getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select "
-    .. "setmetatable tonumber tostring type xpcall",
-  coroutine = "create isyieldable resume running status wrap yield",
-  json = "array decode encode null object",
-  math = "abs acos asin atan ceil cos deg exp floor fmod frexp huge ldexp log maxinteger mininteger max min modf pi "
-    .. "rad random randomseed sin sqrt tan tointeger type ult",
-  string = "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
-  table = "concat create insert move pack remove sort unpack",
-  utf8 = "char charpattern codepoint codes len offset",
+-- Everything a script can name. What does not stand here does not exist for it.
+local environment = {
+  _VERSION = _VERSION,
+  assert = assert,
+  error = error,
+  fail = fail,
+  getmetatable = base.getmetatable,
+  ipairs = ipairs,
+  next = tables.next,
+  pairs = tables.pairs,
+  pcall = base.pcall,
+  rawequal = rawequal,
+  rawget = rawget,
+  rawlen = rawlen,
+  rawset = rawset,
+  select = select,
+  setmetatable = base.setmetatable,
+  tonumber = tonumber,
+  tostring = tostring,
+  type = type,
+  xpcall = base.xpcall,
 }
-
--- Our own versions stand before the reference's.
-local OWN = {
-  [""] = { base, { fail = fail, tostring = tostring, next = tables.next, pairs = tables.pairs } },
-  coroutine = { coroutines },
-  json = { json_library },
-  math = { random, math },
-  string = { strings.string, string },
-  table = { tables.table, table },
-  utf8 = { strings.utf8, utf8 },
-}
-local PLAIN = {
-  assert = assert, error = error, ipairs = ipairs, rawequal = rawequal, rawget = rawget, rawlen = rawlen,
-  rawset = rawset, select = select, tonumber = tonumber, type = type, _VERSION = _VERSION,
-}
-
-local function chosen(group)
-  local library = {}
-  for name in gmatch(OFFERED[group], "%S+") do
-    for _, source in ipairs(OWN[group]) do
-      local value = source[name]
-      if value ~= nil then
-        library[name] = value
-        break
-      end
-    end
-    if group == "" and library[name] == nil then library[name] = PLAIN[name] end
-  end
-  return library
-end
-
-local environment = chosen("")
 environment._G = environment
 
--- The tables behind the read-only fronts.
-local libraries = {}
+-- The libraries, which scripts find behind read-only fronts.
+local libraries = {
+  coroutine = {
+    create = create,
+    isyieldable = coroutines.isyieldable,
+    resume = coroutines.resume,
+    running = coroutines.running,
+    status = raw_status,
+    wrap = coroutines.wrap,
+    yield = coroutines.yield,
+  },
+  json = {
+    array = json_library.array,
+    decode = json_library.decode,
+    encode = json_library.encode,
+    null = json.null,
+    object = json_library.object,
+  },
+  math = {
+    abs = math.abs,
+    acos = math.acos,
+    asin = math.asin,
+    atan = math.atan,
+    ceil = math.ceil,
+    cos = math.cos,
+    deg = math.deg,
+    exp = math.exp,
+    floor = math.floor,
+    fmod = math.fmod,
+    frexp = math.frexp,
+    huge = math.huge,
+    ldexp = math.ldexp,
+    log = math.log,
+    max = math.max,
+    maxinteger = math.maxinteger,
+    min = math.min,
+    mininteger = math.mininteger,
+    modf = math.modf,
+    pi = math.pi,
+    rad = math.rad,
+    random = raw_random,
+    randomseed = random_seeded,
+    sin = math.sin,
+    sqrt = math.sqrt,
+    tan = math.tan,
+    tointeger = math.tointeger,
+    type = math.type,
+    ult = math.ult,
+  },
+  string = {},
+  table = {
+    concat = tables.table.concat,
+    create = tables.table.create,
+    insert = tables.table.insert,
+    move = tables.table.move,
+    pack = tables.table.pack,
+    remove = tables.table.remove,
+    sort = tables.table.sort,
+    unpack = tables.table.unpack,
+  },
+  utf8 = {},
+}
 
-for group in next, OFFERED do
-  if group ~= "" then
-    local library = chosen(group)
-    libraries[group] = library
-    environment[group] = raw_setmetatable({}, {
-      __index = library,
-      __metatable = false,
-      __name = "library",
-      __newindex = function(_, key)
-        library_error(format("the library '%s' is read-only: '%s' cannot be set; write a local function instead",
-          group, tostring(key)))
-      end,
-      __pairs = function() return tables.pairs(library) end,
-    })
-    if group == "string" then
-      local meta = raw_getmetatable("")
-      meta.__index = library
-      meta.__metatable = false
-    end
-  end
+-- Texts are a third of our code, and many scripts need none of it: loaded when something of it is first looked up.
+local function load_texts()
+  local loaded = load(strings_bytecode, "=?", "b")(core)
+  raw_setmetatable(libraries.string, nil)
+  raw_setmetatable(libraries.utf8, nil)
+  for name, member in next, loaded.string do libraries.string[name] = member end
+  for name, member in next, loaded.utf8 do libraries.utf8[name] = member end
 end
+
+local not_loaded = {
+  __index = function(library, name)
+    load_texts()
+    return library[name]
+  end,
+}
+raw_setmetatable(libraries.string, not_loaded)
+raw_setmetatable(libraries.utf8, not_loaded)
+
+for group, library in next, libraries do
+  environment[group] = raw_setmetatable({}, {
+    __index = library,
+    __metatable = false,
+    __name = "library",
+    __newindex = function(_, key)
+      library_error(format("the library '%s' is read-only: '%s' cannot be set; write a local function instead",
+        group, tostring(key)))
+    end,
+    __pairs = function()
+      if debug_getmetatable(library) then load_texts() end
+      return tables.pairs(library)
+    end,
+  })
+end
+
+local text_meta = raw_getmetatable("")
+text_meta.__index = libraries.string
+text_meta.__metatable = false
 
 -- ---------------------------------------------------------------- the driver, outside the script's coroutine
 
@@ -692,6 +748,7 @@ end
 
 -- The names a script finds, as lines "global:member member ...".
 function driver.offered()
+  if debug_getmetatable(libraries.string) then load_texts() end
   local lines = {}
   for name in next, environment do
     local members = {}

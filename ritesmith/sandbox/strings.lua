@@ -5,12 +5,11 @@
 -- answers the same and each of its steps is counted as any instruction of the script.
 
 local core = ...
+local string, utf8, table, math = core.string, core.utf8, core.table, core.math
 local charge, bad_argument, expected, library_error = core.charge, core.bad_argument, core.expected, core.library_error
 local string_argument, integer_argument, finish = core.string_argument, core.integer_argument, core.finish
 local tostring, raw_tostring, getmetatable, type_name = core.tostring, core.raw_tostring, core.getmetatable, core.type_name
-local stop = core.stop
-local type, select, error, tonumber, rawget = type, select, error, tonumber, rawget
-local raw_pcall = pcall
+local type, select, tonumber, raw_pcall = core.type, core.select, core.tonumber, core.pcall
 local byte, sub, concat, unpack, math_type = string.byte, string.sub, table.concat, table.unpack, math.type
 local raw_find, raw_match, raw_gmatch, raw_gsub, raw_rep, raw_format = string.find, string.match, string.gmatch,
   string.gsub, string.rep, string.format
@@ -19,6 +18,7 @@ local raw_lower, raw_upper, raw_reverse, raw_pack, char = string.lower, string.u
 local raw_utf8_len, raw_offset = utf8.len, utf8.offset
 local mininteger = math.mininteger
 
+-- What cannot run long is the reference's own.
 local library = { byte = byte, char = char, len = string.len, sub = sub, packsize = string.packsize,
   unpack = string.unpack }
 
@@ -56,15 +56,19 @@ local function class_end(pattern, at)
   return at + 1
 end
 
-local EVERY = {}
-for i = 0, 255 do EVERY[i + 1] = char(i) end
-EVERY = concat(EVERY)
+local EVERY
 
 -- The characters that a class matches.
 local members_known, members_count = {}, 0
 local function members(class)
   local known = members_known[class]
   if known then return known end
+  if not EVERY then
+    -- Made when it is first wanted: most scripts start and end without it.
+    local all = {}
+    for i = 0, 255 do all[i + 1] = char(i) end
+    EVERY = concat(all)
+  end
   if class == "." then
     known = EVERY
   else
@@ -796,7 +800,7 @@ end
 
 -- ---------------------------------------------------------------- utf8
 
-local unicode = {}
+local unicode = { char = utf8.char, charpattern = utf8.charpattern, codepoint = utf8.codepoint, codes = utf8.codes }
 
 function unicode.len(subject, ...)
   if type(subject) == "string" and #subject > 64 then charge(#subject >> 4) end

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-LUA_FILES = ("prelude.lua", "json.lua", "strings.lua", "tables.lua")
+LUA_FILES = ("prelude.lua", "json.lua", "tables.lua", "strings.lua")
 HASH_SEED = 20_251_121
 """Constant, so that tables are laid out alike in every process."""
 REENTRY_BYTES = 64 * 1024
@@ -36,8 +36,9 @@ class Runtime:
             max_memory=0,
             string_hash_seed=HASH_SEED,
         )
-        parts = [lua.compile(part, mode="b") for part in prelude]
-        functions = parts[0](parts[1], parts[2], parts[3])
+        with lua.nogc():
+            parts = [lua.compile(part, mode="b") for part in prelude[:-1]]
+            functions = parts[0](*parts[1:], prelude[-1])
         self.lua = lua
         self.compile, self.dump, self.offered, self.prepare = functions[:4]
         self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[4:]
