@@ -8,7 +8,6 @@ import json
 import math
 import os
 import secrets
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
-from ritesmith.db import find_db, open_db, store_error, transaction
+from ritesmith.db import find_db, open_db, read_error, transaction
 from ritesmith.engine import Clock, Engine, Library, SystemClock, Watch, effective_limits
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
@@ -123,9 +122,9 @@ class RiteSmith:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-        # Reading a damaged file can fail anywhere; the other kinds of sqlite3.Error are a program's own mistakes.
-        if isinstance(error, sqlite3.Error) and type(error) in (sqlite3.DatabaseError, sqlite3.OperationalError):
-            raise store_error(str(self.path), error) from None
+        unreadable = read_error(str(self.path), error)
+        if unreadable is not None:
+            raise unreadable from None
 
     def close(self) -> None:
         """End the workers and close the file."""

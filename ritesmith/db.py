@@ -233,6 +233,16 @@ def _file_of(connection: sqlite3.Connection) -> str:
     return row[2] or MEMORY
 
 
+def read_error(name: str, error: BaseException | None) -> StoreError | None:
+    """What SQLite raised outside a transaction, where reading a damaged file can fail anywhere, as a StoreError.
+
+    None for anything else, also for the kinds of sqlite3.Error that are a program's own mistakes.
+    """
+    if isinstance(error, sqlite3.Error) and type(error) in (sqlite3.DatabaseError, sqlite3.OperationalError):
+        return store_error(name, error)
+    return None
+
+
 def store_error(name: str, error: sqlite3.Error) -> StoreError:
     """SQLite's own words, turned into what happened and what to do."""
     text = str(error)
