@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import sys
+import unicodedata
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ import click
 from ritesmith.errors import RiteSmithError
 
 INTERRUPTED = 130
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing, and so what a line seems to say."""
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -76,6 +79,16 @@ def json_text(value: dict[str, Any], indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=plain, indent=indent)
 
 
+def visible(text: str) -> str:
+    """A text for a terminal, with control characters by their numbers: data must not move a cursor or hide words."""
+    return "".join(
+        letter
+        if letter in "\n\t" or (unicodedata.category(letter) != "Cc" and letter not in TURNING)
+        else f"\\u{ord(letter):04x}"
+        for letter in text
+    )
+
+
 def _forgive(stream: Any) -> None:
     # A name with a letter that this terminal lacks is shown by its number; it must not end the command.
     if hasattr(stream, "reconfigure"):
@@ -97,15 +110,15 @@ def _tell(error: dict[str, object], as_json: bool) -> None:
     if as_json:
         click.echo(json_text({"error": error}))
         return
-    click.echo(f"Error: {error['message']}", err=True)
+    lines = [f"Error: {error['message']}"]
     findings = error.get("findings")
-    if isinstance(findings, list):
-        for finding in findings:
-            where = finding["where"]
-            place = ":".join(str(where[key]) for key in ("file", "line", "column") if where[key])
-            words = [f"  {finding['severity']}", " ".join(each for each in (place, where["path"]) if each)]
-            click.echo(f"{' '.join(words)} [{finding['code']}] {finding['message']}", err=True)
-            if finding["hint"]:
-                click.echo(f"      {finding['hint']}", err=True)
+    for finding in findings if isinstance(findings, list) else ():
+        where = finding["where"]
+        place = ":".join(str(where[key]) for key in ("file", "line", "column") if where[key])
+        words = [f"  {finding['severity']}", " ".join(each for each in (place, where["path"]) if each)]
+        lines.append(f"{' '.join(words)} [{finding['code']}] {finding['message']}")
+        if finding["hint"]:
+            lines.append(f"      {finding['hint']}")
     if error.get("hint"):
-        click.echo(f"Hint: {error['hint']}", err=True)
+        lines.append(f"Hint: {error['hint']}")
+    click.echo(visible("\n".join(lines)), err=True)

@@ -95,7 +95,9 @@ def with_app(command: F) -> Callable[..., Any]:
 
 
 def talk(text: str) -> None:
-    click.echo(text, err=True)
+    from ritesmith.cli import visible
+
+    click.echo(visible(text), err=True)
 
 
 def emit(value: dict[str, Any]) -> None:
