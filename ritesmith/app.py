@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
@@ -38,6 +38,7 @@ from ritesmith.models import (
     Effect,
     Finding,
     Provenance,
+    RunStatus,
     TaskNode,
     Value,
     WaitNode,
@@ -535,7 +536,14 @@ class RiteSmith:
         return trace.view(self.journal.entries(self.run_id(run)))
 
     def runs(self, *, status: str | None = None, workflow: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at."""
+        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at.
+
+        Raises NotFound with the near miss for a workflow or capability that never was, InvalidInput for no status.
+        """
+        if status is not None and status not in get_args(RunStatus):
+            raise InvalidInput(f"a run is never '{status}'", hint=f"it is one of {', '.join(get_args(RunStatus))}")
+        if workflow is not None and not self.registry.versions(workflow):
+            self.registry.get(workflow)
         rows = self.connection.execute(
             "SELECT id, workflow, status, outcome, started_at, updated_at, due_at FROM runs"
             " WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR workflow = ?2)"
@@ -569,6 +577,11 @@ class RiteSmith:
     def _runnable(self, reference: str | Path) -> Artifact:
         if isinstance(reference, Path) or str(reference).endswith(".json"):
             artifact, _ = self.publish_file(Path(reference))
+        elif reference.endswith(".lua"):
+            raise InvalidInput(
+                f"'{reference}' is a file; a capability is run by its name",
+                hint=f"publish it first: ritesmith publish {reference}",
+            )
         else:
             artifact = self._usable(reference)
         if artifact.status == "draft":

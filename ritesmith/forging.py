@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contrac
 from ritesmith.models import (
     EFFECT_ORDER,
     JSON,
+    NAME_PATTERN,
     Artifact,
     Capability,
     CapabilityExample,
@@ -543,6 +545,10 @@ def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | 
         )
     if len(words) > 2000:
         raise InvalidInput(f"the intent has {len(words)} characters; at most 2000 are read")
+    if name is not None and not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidInput(
+            f"{name!r} cannot be a name", hint="a name is like text.initials: small words joined by points"
+        )
     for index, example in enumerate(examples):
         if not isinstance(example, dict) or "input" not in example:
             raise InvalidInput(
