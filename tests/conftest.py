@@ -97,6 +97,7 @@ def place(tmp_path, ready, monkeypatch):
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return folder
 
 

@@ -300,12 +300,27 @@ def test_every_command_has_help(cli, name):
         (["store", "gett"], "Did you mean 'get'?"),
         (["run", "orders.refnd"], "did you mean 'orders.refund'?"),
         (["show", "stats.averge"], "did you mean 'stats.average'?"),
+        (["runs", "--workflow", "orders.refnd"], "did you mean 'orders.refund'?"),
+        (["runs", "--status", "waitng"], "one of pending, running, sleeping, waiting"),
+        (["run", "capabilities/average.lua"], "ritesmith publish capabilities/average.lua"),
         (["run", "orders.refund", "--input", "@ordr.json"], "did you mean 'order.json'?"),
         (["forge", "a refund", "--examples", "refund_exmples.json"], "did you mean 'refund_examples.json'?"),
         (["store", "get", "orders", "ORD-101"], "did you mean 'ORD-1001'?"),
         (["run", "stats.average@7"], "versions of 'stats.average': 1 (active)"),
     ],
-    ids=["command", "subcommand", "workflow", "capability", "input file", "examples file", "document", "version"],
+    ids=[
+        "command",
+        "subcommand",
+        "workflow",
+        "capability",
+        "workflow of runs",
+        "status",
+        "capability file",
+        "input file",
+        "examples file",
+        "document",
+        "version",
+    ],
 )
 def test_a_near_miss_is_named(cli, words, hint):
     done = cli(*words)
@@ -638,6 +653,28 @@ def test_a_full_disk_behind_stdout_is_told(counter):
     assert b"defect" not in err
 
 
+def test_what_is_asked_and_what_failed_cannot_write_to_the_terminal(cli):
+    order = {
+        "order_id": "ORD-1\u001b[2K\u202e",
+        "payment_id": "P",
+        "customer": "Ann\u001b]0;x\u0007",
+        "currency": "EUR",
+    }
+    order |= {"email": "a@example.org", "amount": 349, "status": "shipped", "ordered_at": "2026-11-02"}
+    with RiteSmith.open("registry.db") as app:
+        app.connection.execute(
+            "INSERT INTO store (namespace, key, value, version, updated_at) VALUES ('orders', ?, ?, 1, 0)",
+            (order["order_id"], json.dumps(order)),
+        )
+        run = app.run("orders.refund", {"order_id": order["order_id"]}).run
+    asked = cli("approve", run)
+    for letter in ("\u001b", "\u202e", "\u0007"):
+        assert letter not in asked.err
+    assert "Ann\\u001b]0;x\\u0007" in asked.err
+    for words in (["run", "a\u001b[2Kb.c"], ["trace", "\u001b[2K"], ["show", "a.\u202eb"]):
+        assert not set("\u001b\u202e") & set(cli(*words).err)
+
+
 # ---------------------------------------------------------------- which registry
 
 
@@ -665,3 +702,22 @@ def test_init_makes_a_registry_of_its_own_below_another(place):
     below.mkdir()
     assert child("init", folder=below).code == 0
     assert (below / "registry.db").is_file()
+
+
+def test_an_init_that_is_interrupted_leaves_nothing_or_all(tmp_path, monkeypatch):
+    published = []
+    publish = RiteSmith.publish_checked
+
+    def interrupted(self, *args, **more):
+        published.append(publish(self, *args, **more))
+        if len(published) == 30:
+            raise KeyboardInterrupt
+        return published[-1]
+
+    monkeypatch.setattr(RiteSmith, "publish_checked", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        RiteSmith.open(str(tmp_path / "registry.db"), environment={})
+    assert fingerprint(tmp_path / "registry.db")["artifacts"][0] == 0
+    monkeypatch.undo()
+    with RiteSmith.open(str(tmp_path / "registry.db"), environment={}) as app:
+        assert len(app.registry.names()) > 60

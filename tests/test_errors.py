@@ -446,6 +446,11 @@ def test_an_intent_that_says_nothing_is_refused(refused, intent):
     refused(2, ["forge", intent], "intent")
 
 
+@pytest.mark.parametrize("name", ["", "Bad Name", "initials", "a..b", "a.b\n", "1.a"])
+def test_a_name_that_cannot_be_one_is_refused(refused, name):
+    refused(2, ["forge", "average of a list of numbers", "--name", name], "cannot be a name")
+
+
 def test_without_a_model_the_forge_says_what_is_missing_and_how_to_get_it(refused):
     done = refused(6, ["forge", "compress an image of a zebra"], "no capability for", "OPENAI_API_KEY")
     assert "RITESMITH_LLM_BASE_URL" in done.json["error"]["hint"]
