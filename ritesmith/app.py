@@ -26,7 +26,7 @@ from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, decide, load_policy
 from ritesmith.guard.trial import TrialReport, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
-from ritesmith.journal import Journal
+from ritesmith.journal import Journal, held
 from ritesmith.models import (
     EFFECT_ORDER,
     JSON,
@@ -107,8 +107,11 @@ class RiteSmith:
 
         A file that is not there is made; then `on_install` is told what was put into it. Raises StoreError.
         """
-        found = find_db(path, folder or Path.cwd(), dict(environment if environment is not None else os.environ))
-        app = cls(found, **options)
+        try:
+            here = folder or Path.cwd()
+        except FileNotFoundError:
+            raise NotFound("the folder that this was started in is gone", hint="change to another folder") from None
+        app = cls(find_db(path, here, dict(environment if environment is not None else os.environ)), **options)
         try:
             app.install(on_install)
         except BaseException as error:
@@ -460,9 +463,8 @@ class RiteSmith:
         """
         artifact = self._runnable(reference)
         state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
-        schema = self.workflow_of(artifact, input).input
         hint = f"see its input schema: ritesmith show {artifact.ref}"
-        _check_value("input", input, schema, f"'{artifact.ref}'", hint)
+        _check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         workflow = self._workflow_of_run(state)
         pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
         run = self.new_id()
@@ -525,8 +527,15 @@ class RiteSmith:
             return lease.state
 
     def resolve(self, run: str, *, happened: bool, result: JSON = None, by: str | None = None) -> saga.State:
-        """A person's word on a write of which nobody knows whether it happened."""
+        """A person's word on a write of which nobody knows whether it happened.
+
+        InvalidInput when the `result` that it is said to have had is none that its host function gives.
+        """
         with self.journal.lease(run) as lease:
+            call = lease.state.unknown
+            if happened and call is not None:
+                schema = self.engine.catalog[call.function].output
+                _check_value("result", result, schema, f"what '{call.function}' gives")
             lease.append(saga.resolve_effect(lease.state, happened=happened, result=result, by=by or _user()))
             lease.commit()
             return lease.state
@@ -553,13 +562,19 @@ class RiteSmith:
         return [dict(row) for row in rows]
 
     def unfinished(self) -> list[str]:
-        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come."""
+        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come.
+
+        A run that somebody is driving at this moment is none of them.
+        """
+        now = self.clock.now()
         rows = self.connection.execute(
-            "SELECT id FROM runs WHERE status IN ('running', 'compensating', 'sleeping', 'waiting')"
-            " AND due_at <= ? OR status IN ('running', 'compensating') ORDER BY started_at",
-            (self.clock.now(),),
+            "SELECT id, lease_owner, lease_until FROM runs WHERE status IN ('running', 'compensating')"
+            " OR status IN ('sleeping', 'waiting') AND due_at <= ? ORDER BY started_at, id",
+            (now,),
         )
-        return [row["id"] for row in rows]
+        return [
+            row["id"] for row in rows if not (row["lease_owner"] and held(row["lease_owner"], row["lease_until"], now))
+        ]
 
     def run_id(self, given: str) -> str:
         """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
@@ -820,9 +835,10 @@ def _references(workflow: Workflow) -> list[str]:
 def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
     try:
         size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+        _check_keys(value)
     except UnicodeEncodeError:
         raise InvalidInput(f"the {what} holds half of a surrogate pair, which is not Unicode text") from None
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInput(f"the {what} is not JSON: {error}") from None
     except RecursionError:
         raise InvalidInput(f"the {what} is nested too deeply") from None
@@ -836,6 +852,17 @@ def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str,
             hint=hint,
             problems=[{"path": path, "message": message} for path, message in wrong],
         )
+
+
+def _check_keys(value: JSON) -> None:
+    """Python's encoder takes a number for a key; JSON does not."""
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is not a string")
+    if isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_keys(each)
 
 
 def _policy_finding(decision: Decision) -> Finding:

@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in words
-    _forgive(sys.stdout)
-    _forgive(sys.stderr)
+    sys.stdout = _forgiving(sys.stdout)
+    sys.stderr = _forgiving(sys.stderr)
     try:
         code = ritesmith.main(words, prog_name="ritesmith", standalone_mode=False)
         sys.stdout.flush()
@@ -89,10 +89,13 @@ def visible(text: str) -> str:
     )
 
 
-def _forgive(stream: Any) -> None:
+def _forgiving(stream: Any) -> Any:
+    if stream is None:  # closed by whoever started this process
+        return open(os.devnull, "w", encoding="utf-8")
     # A name with a letter that this terminal lacks is shown by its number; it must not end the command.
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def _drop_stdout() -> None:

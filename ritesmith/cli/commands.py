@@ -545,6 +545,8 @@ def _json_of(given: str) -> Any:
     from ritesmith.app import INPUT_BYTES_MAX, decode, parse_json, read_text
 
     if given == "-":
+        if sys.stdin is None:
+            raise InvalidInput("stdin is closed; nothing can be read from it")
         return parse_json(decode(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1), "stdin"), "stdin")
     if given.startswith("@"):
         return parse_json(read_text(Path(given[1:])), given[1:])
