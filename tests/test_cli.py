@@ -572,6 +572,29 @@ def test_one_run_that_cannot_go_on_does_not_keep_the_others(counter, cli):
     assert "was edited: entry 1" in told.err
 
 
+@pytest.mark.parametrize("decisions", [("approve", "approve"), ("approve", "reject")], ids=" and ".join)
+def test_two_answers_at_once_count_once(place, cli, decisions):
+    run = waiting(cli)
+    both = [start(decision, run, "--json", folder=place) for decision in decisions]
+    ended = [(process.communicate(timeout=60), process.returncode) for process in both]
+    codes = sorted(code for _, code in ended)
+    assert codes == [0, 4], ended
+    [output] = [json.loads(out) for (out, _), code in ended if code == 0]
+    balance = cli("store", "get", "accounts", "merchant", "--json").json["value"]["balance"]
+    assert balance == {"refunded": 5000 - 349, "rejected": 5000}[output["outcome"]]
+
+
+def test_two_runs_at_once_with_one_key_are_one_run(place, cli):
+    words = ("run", "orders.refund", "--input", '{"order_id": "ORD-1001"}', "--idempotency-key", "k", "--json")
+    both = [start(*words, folder=place) for _ in range(2)]
+    ended = [(process.communicate(timeout=60), process.returncode) for process in both]
+    assert {code for _, code in ended} <= {0, 4}, ended
+    assert 0 in {code for _, code in ended}
+    [row] = cli("runs", "--json").json["runs"]
+    assert row["status"] == "succeeded"
+    assert cli("store", "get", "accounts", "merchant", "--json").json["value"]["balance"] == 5000 - 49.9
+
+
 # ---------------------------------------------------------------- streams
 
 
@@ -651,6 +674,22 @@ def test_a_full_disk_behind_stdout_is_told(counter):
     assert b"No space left" in err
     assert b"Traceback" not in err
     assert b"defect" not in err
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2], ids=["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed_from_the_start_is_no_defect(place, cli, closed):
+    words = ["run", "stats.average", "--input", '{"numbers": [1]}']
+    shell = f'exec "$@" {closed}{"<" if closed == 0 else ">"}&-'
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-m", "ritesmith", *words],
+        cwd=place,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["status"] for row in cli("runs", "--json").json["runs"]] == ["succeeded"]
 
 
 def test_what_is_asked_and_what_failed_cannot_write_to_the_terminal(cli):

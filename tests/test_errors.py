@@ -137,6 +137,14 @@ def test_an_input_file_that_is_no_text_is_told(refused, place):
     refused(2, ["run", "text.slugify", "--input", "@."], "cannot be read")
 
 
+def test_stdin_that_is_closed_is_told(place):
+    shell = f'exec "{sys.executable}" -m ritesmith run text.slugify --input - <&-'
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=place, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    told(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), 2, "stdin is closed")
+
+
 def test_stdin_that_is_no_text_is_told(place):
     done = child("run", "text.slugify", "--input", "-", folder=place, stdin=b'{"text": "\xe9"}')
     told(done, 2, "stdin", "not UTF-8")
@@ -233,6 +241,17 @@ def test_a_locked_registry_is_told(place):
 def test_a_folder_that_does_not_exist_is_told(cli, place):
     told(cli("--db", "no/such/folder/registry.db", "list"), 9, "there is no folder")
     assert not (place / "no").exists()
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = ["-P", "-m", "ritesmith", "list"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=gone, env=environment(), capture_output=True, text=True, check=False
+    )
+    told(Done(done.returncode, done.stdout, done.stderr), 3, "the folder that this was started in is gone")
 
 
 UNPRIVILEGED = """
