@@ -25,6 +25,8 @@ local FUEL_STEP = 1000
 -- A coroutine counts from zero, so up to FUEL_STEP instructions of each go unseen; this pays for them.
 local COROUTINE_FUEL = 1200
 local HOST_BYTES_MAX = 1024 * 1024
+-- How far up a line of the script is looked for: finding a level takes time by its depth.
+local LEVELS_MAX = 100
 
 -- ---------------------------------------------------------------- limits
 
@@ -40,7 +42,7 @@ local main
 
 -- The line of the innermost frame of the script, as seen from `level` (of `thread`, if given).
 local function script_line(level, thread)
-  while true do
+  for _ = 1, LEVELS_MAX do
     local info
     if thread then
       info = getinfo(thread, level, "Sl")
@@ -51,6 +53,7 @@ local function script_line(level, thread)
     if info.short_src == CHUNK and info.currentline > 0 then return info.currentline end
     level = level + 1
   end
+  return nil
 end
 
 local hook
@@ -112,7 +115,7 @@ end
 -- "bad argument" as the reference words it, raised at the place in the script that called.
 local function bad_argument(n, name, what)
   local level = 2
-  while true do
+  while level < LEVELS_MAX do
     local info = getinfo(level, "S")
     if not info or info.short_src ~= "?" then break end
     level = level + 1
@@ -131,16 +134,15 @@ end
 
 -- An error of a library function, raised at the place in the script that called it.
 local function library_error(what)
-  local level = 2
-  while true do
+  for level = 2, LEVELS_MAX do
     local info = getinfo(level, "Sl")
-    if not info then error(what, 0) end
+    if not info then break end
     if info.short_src ~= "?" then
       if info.currentline > 0 then what = format("%s:%d: %s", info.short_src, info.currentline, what) end
-      error(what, 0)
+      break
     end
-    level = level + 1
   end
+  error(what, 0)
 end
 
 local function type_name(value)

@@ -19,7 +19,7 @@ local raw_utf8_len, raw_offset = utf8.len, utf8.offset
 local mininteger = math.mininteger
 
 -- What cannot run long is the reference's own.
-local library = { byte = byte, char = char, len = string.len, sub = sub, packsize = string.packsize,
+local library = { char = char, len = string.len, sub = sub, packsize = string.packsize,
   unpack = string.unpack }
 
 -- Steps of the reference's matcher that one call may need at most, and how many of them cost one unit of fuel.
@@ -102,11 +102,13 @@ local function measure(pattern)
   local anchored = byte(pattern, 1) == 94
   if anchored then at = 2 end
   -- One entry for each thing that takes part in matching: {class or nil, quantifier}.
-  local parts, n, linear, opened = {}, 0, 0, 0
+  local parts, n, linear, opened, groups, sound = {}, 0, 0, 0, 0, true
   while at <= size do
     local c = byte(pattern, at)
     if c == 40 or c == 41 then
       opened = opened + (c == 40 and 1 or -1)
+      if c == 40 then groups = groups + 1 end
+      if opened < 0 then sound = false end
       at = at + 1
     elseif c == 36 and at == size then
       n = n + 1
@@ -115,10 +117,12 @@ local function measure(pattern)
     elseif c == 37 and byte(pattern, at + 1) == 98 then
       n = n + 1
       linear = linear + 1
+      sound = false
       parts[n] = {}
       at = at + 4
     elseif c == 37 and byte(pattern, at + 1) == 102 then
       n = n + 1
+      sound = false
       parts[n] = {}
       local after = class_end(pattern, at + 2)
       if not after then break end
@@ -126,11 +130,15 @@ local function measure(pattern)
     elseif c == 37 and raw_find(pattern, "^%d", at + 1) then
       n = n + 1
       linear = linear + 1
+      sound = false
       parts[n] = {}
       at = at + 2
     else
       local after = class_end(pattern, at)
-      if not after then break end
+      if not after then
+        sound = false
+        break
+      end
       n = n + 1
       local class = sub(pattern, at, after - 1)
       -- Alone, a caret would be an anchor.
@@ -182,6 +190,9 @@ local function measure(pattern)
   measured.one_run = n == 1 and #measured.sums == 1 and #measured.factors == 0 and not anchored
   measured.steps_each = 1 + (size >> 4)
   -- Unbalanced captures are judged as late as the reference's matcher does; its find knows no lone ')'.
+  measured.groups = groups
+  -- The reference cannot raise an error over it, so that no protection is needed around the call.
+  measured.sound = sound and opened == 0 and groups <= 32 and n <= 100
   measured.odd = opened ~= 0 or raw_find(pattern, ")", 1, true) and not raw_find(pattern, SPECIAL)
   return measured
 end
@@ -503,7 +514,11 @@ end
 local function pattern_find(subject, wanted, init, literal_caret)
   if literal_caret and byte(wanted, 1) == 94 then wanted = "%" .. wanted end
   local fits, each, measured = bounded(wanted, subject, init)
-  if fits and not measured.odd then
+  if fits and measured.sound and not measured.odd then
+    if not measured.anchored then return paid(each, init, #subject, raw_find(subject, wanted, init)) end
+    pay(each)
+    return raw_find(subject, wanted, init)
+  elseif fits and not measured.odd then
     if measured.anchored then
       pay(each)
       return finish("find", raw_pcall(raw_find, subject, wanted, init))
@@ -630,6 +645,52 @@ local function replaced(replacement, kind, subject, first, last, ...)
   library_error("invalid replacement value (a " .. type_name(value) .. ")")
 end
 
+-- The usual case of a function: a sound pattern within bounds, with no more than two captures.
+local function gsub_by_function(subject, wanted, replacement, most, each, measured)
+  local pieces, n, count, at, copied, last_end = {}, 0, 0, 1, 1, nil
+  local size, groups, anchored = #subject, measured.groups, measured.anchored
+  while count < most and at <= size + 1 do
+    local first, last, a, b = raw_find(subject, wanted, at)
+    if not anchored then pay(each * ((first or size + 1) - at + 1)) elseif count == 0 then pay(each) end
+    if first and last + 1 == last_end then
+      -- An empty match where the one before ended: the next place is tried.
+      if first > size or anchored then break end
+      at = first + 1
+      last_end = nil
+    elseif not first then
+      break
+    else
+      n = n + 1
+      pieces[n] = sub(subject, copied, first - 1)
+      local value
+      if groups == 0 then
+        value = replacement(sub(subject, first, last))
+      elseif groups == 1 then
+        value = replacement(a)
+      else
+        value = replacement(a, b)
+      end
+      if not value then
+        value = sub(subject, first, last)
+      elseif type(value) == "number" then
+        value = tostring(value)
+      elseif type(value) ~= "string" then
+        library_error("invalid replacement value (a " .. type_name(value) .. ")")
+      end
+      n = n + 1
+      pieces[n] = value
+      count = count + 1
+      at, copied, last_end = last + 1, last + 1, last + 1
+      if anchored then break end
+    end
+  end
+  if count == 0 then return subject, 0 end
+  pieces[n + 1] = sub(subject, copied)
+  local result = finish("gsub", raw_pcall(concat, pieces, "", 1, n + 1))
+  if #result > 64 then charge(#result >> 5) end
+  return result, count
+end
+
 function library.gsub(subject, wanted, replacement, most)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "gsub") end
   if type(wanted) ~= "string" then wanted = string_argument(wanted, 2, "gsub") end
@@ -648,6 +709,9 @@ function library.gsub(subject, wanted, replacement, most)
     local result, count = finish("gsub", raw_pcall(raw_gsub, subject, wanted, replacement, most))
     charge(#result >> 5)
     return result, count
+  end
+  if fits and kind == "function" and measured.sound and measured.groups <= 2 and raw_find(wanted, SPECIAL) then
+    return gsub_by_function(subject, wanted, replacement, most, each, measured)
   end
   local anchored = byte(wanted, 1) == 94
   local pieces, n, count, at, last_end = {}, 0, 0, 1, nil
@@ -692,6 +756,21 @@ function library.rep(subject, count, separator)
   return finish("rep", raw_pcall(raw_rep, subject, count, separator))
 end
 
+function library.byte(subject, first, last)
+  if type(subject) ~= "string" then subject = string_argument(subject, 1, "byte") end
+  if first == nil then first = 1 elseif math_type(first) ~= "integer" then first = integer_argument(first, 2, "byte") end
+  if last == nil then return byte(subject, first) end
+  last = integer_argument(last, 3, "byte")
+  if #subject > 100 then
+    -- Each result takes a place on the stack.
+    local from, to = start_place(first, #subject), last < 0 and #subject + last + 1 or last
+    if to > #subject then to = #subject end
+    if to > from then charge(to - from) end
+    return finish("byte", raw_pcall(byte, subject, first, last))
+  end
+  return byte(subject, first, last)
+end
+
 function library.lower(subject)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "lower") end
   if #subject > 64 then charge(#subject >> 5) end
@@ -724,16 +803,13 @@ local function needs_care(format)
 end
 
 -- Shown alike by the reference and by us, whatever the directive.
-local function harmless(...)
-  for i = 1, select("#", ...) do
-    local value = (select(i, ...))
-    local kind = type(value)
-    if kind == "number" then
-      if value ~= value then return false end
-    elseif kind ~= "string" and kind ~= "boolean" and kind ~= "nil" then
-      return false
-    end
+local SHOWN_ALIKE = { string = true, number = true, boolean = true, ["nil"] = true }
+local function harmless(a, b, c, d, ...)
+  if not (SHOWN_ALIKE[type(a)] and SHOWN_ALIKE[type(b)] and SHOWN_ALIKE[type(c)] and SHOWN_ALIKE[type(d)]) then
+    return false
   end
+  if a ~= a or b ~= b or c ~= c or d ~= d then return false end
+  if select("#", ...) > 0 then return harmless(...) end
   return true
 end
 

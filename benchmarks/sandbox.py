@@ -1,0 +1,325 @@
+"""What the sandbox costs, beside its own baselines and, where they are installed, other sandboxes.
+
+    python benchmarks/sandbox.py [--others]
+
+Everything is measured in one run on one machine, interleaved where two things are compared, and printed with ratios:
+absolute numbers of another machine say little. `--others` adds lupa with a hook, pydantic-monty, quickjs,
+RestrictedPython and smolagents' local executor on the same programs, and tries their limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ritesmith.models import HostReply, Limits
+from ritesmith.sandbox import Sandbox
+from ritesmith.sandbox.supervisor import WorkerProcess
+
+WIDE = Limits(fuel=10**12, deadline_seconds=120, memory_bytes=512 * 1024 * 1024, output_bytes=16 * 1024 * 1024)
+
+TINY = "function run(input) return {n = input.n + 1} end"
+
+PROGRAMS = {
+    "fib(27)": "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(27)",
+    "n-body, 3000 steps": """
+      local bodies = {}
+      for i = 1, 5 do bodies[i] = {x = i, y = i * 2.5, z = i / 3, vx = 0, vy = 0, vz = 0, m = 1 / i} end
+      for step = 1, 3000 do
+        for i = 1, 5 do
+          local a = bodies[i]
+          for j = i + 1, 5 do
+            local b = bodies[j]
+            local dx, dy, dz = a.x - b.x, a.y - b.y, a.z - b.z
+            local d = dx * dx + dy * dy + dz * dz + 0.01
+            local f = 0.001 / (d * d ^ 0.5)
+            a.vx, a.vy, a.vz = a.vx - dx * b.m * f, a.vy - dy * b.m * f, a.vz - dz * b.m * f
+            b.vx, b.vy, b.vz = b.vx + dx * a.m * f, b.vy + dy * a.m * f, b.vz + dz * a.m * f
+          end
+        end
+        for i = 1, 5 do
+          local a = bodies[i]
+          a.x, a.y, a.z = a.x + a.vx * 0.001, a.y + a.vy * 0.001, a.z + a.vz * 0.001
+        end
+      end
+      return bodies[1].x""",
+    "sieve to 100,000": """
+      local composite, count = {}, 0
+      for i = 2, 100000 do
+        if not composite[i] then
+          count = count + 1
+          for j = i * i, 100000, i do composite[j] = true end
+        end
+      end
+      return count""",
+    "text: split, trim, count, replace": """
+      local text = ("  The quick brown fox, jumps over the lazy dog; and 42 times more.  \\n"):rep(400)
+      local counts, n = {}, 0
+      for line in text:gmatch("[^\\n]+") do
+        local trimmed = line:match("^%s*(.-)%s*$")
+        for word in trimmed:gmatch("%a+") do counts[word] = (counts[word] or 0) + 1 end
+        n = n + #trimmed:gsub("%d+", "<%0>")
+      end
+      return n + counts.fox""",
+    "text: gsub with a function, format": """
+      local out = {}
+      for i = 1, 2000 do
+        local s = ("item {id} of {name}"):gsub("{(%w+)}", function(key) return key == "id" and i or "list" end)
+        out[i] = string.format("%05d %s %.2f", i, s, i / 3)
+      end
+      return #table.concat(out, "\\n")""",
+    "tables: insert, sort, concat, group": """
+      local rows = {}
+      for i = 1, 5000 do table.insert(rows, {id = i, key = (i * 7919) % 101, amount = i % 13}) end
+      local groups = {}
+      for _, row in ipairs(rows) do
+        local group = groups[row.key] or {total = 0, rows = {}}
+        groups[row.key] = group
+        group.total = group.total + row.amount
+        table.insert(group.rows, row.id)
+      end
+      local list = {}
+      for key, group in pairs(groups) do table.insert(list, {key = key, total = group.total, n = #group.rows}) end
+      table.sort(list, function(a, b) if a.total ~= b.total then return a.total > b.total end return a.key < b.key end)
+      local out = {}
+      for i, item in ipairs(list) do out[i] = item.key .. "=" .. item.total end
+      return #table.concat(out, ",")""",
+}
+KINDS = {name: "VM" if index < 3 else "library" for index, name in enumerate(PROGRAMS)}
+ALLOWED = {"VM": 2.3, "library": 4.0}
+
+
+def milliseconds(call: Callable[[], object], times: int) -> float:
+    """Median of single calls."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+def row(name: str, value: str, beside: str = "", wanted: str = "") -> None:
+    print(f"  {name:<44} {value:>12}  {beside:<26} {wanted}")
+
+
+class Echo:
+    """The cheapest child there is: one JSON line in, the same line out."""
+
+    def __init__(self) -> None:
+        loop = "import sys, json\nfor line in sys.stdin:\n    sys.stdout.write(json.dumps(json.loads(line)) + '\\n')\n"
+        loop += "    sys.stdout.flush()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", loop], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def __call__(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b'{"n": 1}\n')
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def calls(sandbox: Sandbox) -> None:
+    print("\nCalls")
+    echo = Echo()
+    for _ in range(50):
+        echo()
+        sandbox.run(TINY, {"n": 1})
+    bare, tiny = [], []
+    for _ in range(400):
+        bare.append(milliseconds(echo, 1))
+        tiny.append(milliseconds(lambda: sandbox.run(TINY, {"n": 1}), 1))
+    base, ours = statistics.median(bare), statistics.median(tiny)
+    burst = milliseconds(lambda: sandbox.run(TINY, {"n": 1}), 1000)
+    echo.close()
+    row("a JSON line to a child and back", f"{base:.3f} ms")
+    row(
+        "a tiny call, a moment after the last",
+        f"{ours:.3f} ms",
+        f"{ours / base:.1f} x the bare line",
+        "<= 0.2 ms, <= 6 x",
+    )
+    row("a tiny call, one right after the other", f"{burst:.3f} ms")
+
+    rows = [{"id": i, "name": f"customer {i}", "amount": i * 1.25, "tags": ["a", "b"], "on": True} for i in range(1260)]
+    size = len(json.dumps(rows, separators=(",", ":")))
+    back = milliseconds(lambda: sandbox.run("function run(input) return input end", rows), 15)
+    row(f"{size // 1000} KB in and out", f"{back:.1f} ms", "", "<= 30 ms at 100 KB")
+    source = "function run() for i = 1, 100 do store.get{key = 'k' .. i} end return 1 end"
+    hundred = milliseconds(
+        lambda: sandbox.run(
+            source, {}, functions=["store.get"], host=lambda name, arguments: HostReply(result={"value": 1})
+        ),
+        15,
+    )
+    row("100 host calls", f"{hundred:.1f} ms", "", "<= 8 ms")
+
+
+def workers(sandbox: Sandbox) -> None:
+    print("\nWorkers")
+
+    def start() -> None:
+        WorkerProcess().kill()
+
+    row("start to ready (and end)", f"{milliseconds(start, 10):.1f} ms", "", "<= 40 ms")
+    worker = WorkerProcess()
+    status = Path(f"/proc/{worker.pid}/status")
+    if status.exists():
+        kilobytes = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        row("memory of an idle worker", f"{kilobytes / 1024:.1f} MB", "", "<= 20 MB")
+    worker.kill()
+    stuck = "function run() local s = ('x'):rep(9000000) while true do local t = s .. 'y' end end"
+    after = []
+    for _ in range(5):
+        sandbox.run(stuck, {}, limits=Limits(fuel=10**12, deadline_seconds=0.1))
+        after.append(milliseconds(lambda: sandbox.run(TINY, {"n": 1}), 1))
+    row("the first call after a kill", f"{statistics.median(after):.2f} ms", "", "no start in it")
+
+
+def programs(sandbox: Sandbox) -> None:
+    import lupa.lua55
+
+    print("\nPrograms (plain lua55 in this process, no hook, against the sandbox as a whole)")
+    for name, body in PROGRAMS.items():
+        plain = lupa.lua55.LuaRuntime(register_eval=False, register_builtins=False).eval(f"function() {body} end")
+        source = f"function run() {body} end"
+        theirs, ours = [], []
+        for _ in range(9):
+            theirs.append(milliseconds(plain, 1))
+            ours.append(milliseconds(lambda source=source: sandbox.run(source, {}, limits=WIDE), 1))
+        base, mine = statistics.median(theirs), statistics.median(ours)
+        row(name, f"{mine:.1f} ms", f"plain {base:.1f} ms: {mine / base:.2f} x", f"<= {ALLOWED[KINDS[name]]} x")
+
+
+# ---------------------------------------------------------------- what a user would pick instead
+
+PYTHON_FIB = "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
+PYTHON_TEXT = (
+    "out = []\nfor i in range(3000):\n    out.append(str(i) + ' of ' + str(i * 2))\nresult = len(','.join(out))\n"
+)
+PYTHON_LOOP = "while True:\n    pass\n"
+PYTHON_MEMORY = "data = []\nwhile True:\n    data.append('x' * 1000000)\n"
+
+HOOKED_LUA = """
+import lupa.lua55, time
+lua = lupa.lua55.LuaRuntime(register_eval=False, register_builtins=False, max_memory=64 << 20)
+run = lua.eval('''function(code)
+  local n = 0
+  debug.sethook(function() n = n + 1000 if n > 2e9 then error("fuel") end end, "", 1000)
+  return load(code)() end''')
+"""
+
+
+def in_child(setup: str, code: str, seconds: float = 6.0) -> str:
+    """Run a piece of Python in a child, with at most 2 GB; what it printed, or how it ended."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", limit + setup + "\n" + code], capture_output=True, timeout=seconds, text=True
+        )
+    except subprocess.TimeoutExpired:
+        return f"still running after {seconds:g} s"
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+        return last[:60]
+    return done.stdout.strip()[:60]
+
+
+def timed(call: str) -> str:
+    return (
+        f"import time\nbegan = time.perf_counter()\n{call}\nprint('%.1f ms' % ((time.perf_counter() - began) * 1000))"
+    )
+
+
+def others(sandbox: Sandbox) -> None:
+    print("\nOther sandboxes: fib(20), 3000 pieces of text, an endless loop, memory without end")
+    fib = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(20)"
+    text = "local out = {} for i = 1, 3000 do out[i] = i .. ' of ' .. i * 2 end return #table.concat(out, ',')"
+    ours = [
+        f"{milliseconds(lambda body=body: sandbox.run(f'function run() {body} end', {}), 9):.1f} ms"
+        for body in (fib, text)
+    ]
+    endless = ["while true do end", "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(1000000) .. i end"]
+    ours += [sandbox.run(f"function run() {body} end", {}).status for body in endless]
+    print(f"  {'ritesmith':<26}" + " | ".join(ours))
+    js_fib = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(20)"
+    js_text = "var out = []; for (var i = 0; i < 3000; i++) out.push(i + ' of ' + i * 2); out.join(',').length"
+    monty = (
+        "import pydantic_monty\ndef go(code):\n"
+        "    return pydantic_monty.Monty(code).run(limits={'max_duration_secs': 2, 'max_memory': 64 << 20})"
+    )
+    restricted = (
+        "from RestrictedPython import compile_restricted, safe_globals\n"
+        "from RestrictedPython.Eval import default_guarded_getiter\n"
+        "def go(code):\n"
+        "    names = dict(safe_globals, _getiter_=default_guarded_getiter, __name__='x', __metaclass__=type)\n"
+        "    exec(compile_restricted(code, 'x', 'exec'), names)\n"
+    )
+    smol = (
+        "from smolagents.local_python_executor import LocalPythonExecutor\n"
+        "def go(code):\n    e = LocalPythonExecutor([]); e.send_tools({}); return e(code)"
+    )
+    quick = (
+        "import quickjs\ndef go(code):\n"
+        "    c = quickjs.Context(); c.set_memory_limit(64 << 20); c.set_time_limit(2); return c.eval(code)"
+    )
+    python = [PYTHON_FIB + "fib(20)\n", PYTHON_TEXT, PYTHON_LOOP, PYTHON_MEMORY]
+    scripts: dict[str, tuple[str, str, list[str]]] = {
+        "lupa with a hook": (
+            "lupa",
+            HOOKED_LUA + "go = run",
+            [fib, text, "while true do pcall(function() while true do end end) end", endless[1]],
+        ),
+        "pydantic-monty": ("pydantic_monty", monty, python),
+        "quickjs": (
+            "quickjs",
+            quick,
+            [js_fib, js_text, "while (true) {}", "var a = []; while (true) a.push('x'.repeat(1e6) + a.length)"],
+        ),
+        "RestrictedPython": ("RestrictedPython", restricted, python),
+        "smolagents local executor": ("smolagents", smol, python),
+    }
+    for name, (module, setup, codes) in scripts.items():
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            print(f"  {name:<26}not installed")
+            continue
+        answers = [in_child(setup, timed(f"go({code!r})")) for code in codes]
+        print(f"  {name:<26}" + " | ".join(answers))
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--others", action="store_true", help="measure other sandboxes too")
+    chosen = arguments.parse_args()
+    with Sandbox(workers=1) as sandbox:
+        sandbox.run(TINY, {"n": 1})
+        described: dict[str, Any] = sandbox.describe()
+        python = sys.version.split()[0]
+        print(f"{described['lua_version']}, Python {python}, {described['platform']}, {os.cpu_count()} CPUs")
+        print(f"layers: {', '.join(described['layers'])}")
+        calls(sandbox)
+        workers(sandbox)
+        programs(sandbox)
+        if chosen.others:
+            others(sandbox)
+
+
+if __name__ == "__main__":
+    main()
