@@ -607,6 +607,21 @@ def test_a_defect_is_called_one_and_shows_its_place_only_when_asked(cli, monkeyp
         cli("list")
 
 
+def test_an_interruption_is_130_and_says_how_to_go_on(cli, monkeypatch):
+    def interrupted(self, *args, **more):
+        raise KeyboardInterrupt
+
+    words = ("run", "stats.average", "--input", '{"numbers": [1]}')
+    with monkeypatch.context() as patched:
+        patched.setattr(RiteSmith, "drive", interrupted)
+        done = cli(*words, "--json")
+        assert done.code == 130
+        assert done.json["error"]["code"] == "interrupted"
+        told(cli(*words), 130, "interrupted", "ritesmith resume")
+    assert [row["status"] for row in cli("runs", "--json").json["runs"]] == ["running", "running"]
+    assert [each["status"] for each in cli("resume", "--json").json["runs"]] == ["succeeded", "succeeded"]
+
+
 def test_every_exit_code_is_documented_in_the_help(cli):
     from ritesmith import errors
 

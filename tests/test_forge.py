@@ -1,11 +1,15 @@
 """`forge` from intent to registered artifact: reuse, compose, and a scripted model server behind the real SDK."""
 
 import json
+import os
+import signal
 import sqlite3
 
 import pytest
-from conftest import fingerprint
+from conftest import environment, fingerprint, start
 
+from ritesmith.errors import StoreError
+from ritesmith.registry import Registry
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 
 INTENT = "initials of a person's name"
@@ -197,11 +201,14 @@ def test_a_workflow_and_its_capability_come_in_one_draft(forge, cli):
 
 
 def test_only_the_faulty_block_must_be_given_again(forge):
-    wrong = flow(nodes=[{"id": "done", "kind": "end", "output": {"slug": {"var": "nodes.nothing.output.slug"}}}])
+    broken = json.loads(flow().removeprefix("```json\n").removesuffix("```\n"))
+    broken["nodes"][1]["with"] = {"text": {"var": "nodes.initials.output.initial"}}
+    wrong = f"```json\n{json.dumps(broken)}\n```"
     done = forge("initials of a name as a slug", replies=[lua() + wrong, flow()], examples=FLOW_EXAMPLES)
-    assert done.code in (0, 6)
-    first = forge.author.requests[1]["messages"][-1]["content"]
-    assert "unknown_node" in first or "start" in first
+    assert done.json["published"] == ["text.initials@1", "text.initials_slug@1"]
+    repair = forge.author.requests[1]["messages"][-1]["content"]
+    assert "unknown_property" in repair
+    assert "initials" in repair
 
 
 def test_a_draft_is_for_people_too(forge):
@@ -261,6 +268,34 @@ def test_a_server_that_fails_between_two_answers_leaves_nothing(forge):
     gone = ScriptedReply(status=401, text="expired")
     done = forge.refused(6, INTENT, replies=[lua("  return {"), gone], examples=EXAMPLES)
     assert done.json["error"]["code"] == "model_unavailable"
+
+
+def test_ctrl_c_while_the_model_is_asked_leaves_nothing(forge, place):
+    before = fingerprint(forge.db)
+    with ScriptedAuthor([ScriptedReply(text=lua(), stall="before")]) as author:
+        env = environment(RITESMITH_LLM_BASE_URL=author.base_url, NO_PROXY="127.0.0.1")
+        with start("forge", INTENT, folder=place, env=env, start_new_session=True) as process:
+            while not author.requests:
+                assert process.poll() is None
+            os.killpg(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"interrupted" in err
+    assert b"Traceback" not in err
+    assert fingerprint(forge.db) == before
+
+
+def test_a_draft_is_published_whole_or_not_at_all(forge, monkeypatch):
+    publish = Registry.publish
+
+    def failing(self, **more):
+        if more["kind"] == "workflow":
+            raise StoreError("the disk is full")
+        return publish(self, **more)
+
+    monkeypatch.setattr(Registry, "publish", failing)
+    forge.refused(9, "initials of a name as a slug", replies=[lua() + flow()], examples=FLOW_EXAMPLES)
 
 
 # ---------------------------------------------------------------- names, effects, budgets
