@@ -60,6 +60,7 @@ GUARD_VERSION = "1"
 ROUNDS = 3
 SEARCH_LIMIT = 10
 INPUT_BYTES_MAX = 10 * 1024 * 1024
+INPUT_LEVELS_MAX = 64
 
 
 class Checked(Value):
@@ -572,9 +573,7 @@ class RiteSmith:
             " OR status IN ('sleeping', 'waiting') AND due_at <= ? ORDER BY started_at, id",
             (now,),
         )
-        return [
-            row["id"] for row in rows if not (row["lease_owner"] and held(row["lease_owner"], row["lease_until"], now))
-        ]
+        return [row["id"] for row in rows if not held(row["lease_owner"], row["lease_until"], now)]
 
     def run_id(self, given: str) -> str:
         """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
@@ -835,13 +834,13 @@ def _references(workflow: Workflow) -> list[str]:
 def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
     try:
         size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
-        _check_keys(value)
+        _check_shape(value)
     except UnicodeEncodeError:
         raise InvalidInput(f"the {what} holds half of a surrogate pair, which is not Unicode text") from None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"the {what} is not JSON: {error}") from None
     except RecursionError:
-        raise InvalidInput(f"the {what} is nested too deeply") from None
+        raise InvalidInput(f"the {what} is nested deeper than {INPUT_LEVELS_MAX} levels") from None
     if size > INPUT_BYTES_MAX:
         raise InvalidInput(f"the {what} has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
     wrong = problems(dict(schema), value)
@@ -854,15 +853,16 @@ def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str,
         )
 
 
-def _check_keys(value: JSON) -> None:
-    """Python's encoder takes a number for a key; JSON does not."""
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise TypeError(f"the key {key!r} is not a string")
-    if isinstance(value, dict | list | tuple):
-        for each in value.values() if isinstance(value, dict) else value:
-            _check_keys(each)
+def _check_shape(value: JSON, level: int = 1) -> None:
+    """Keys are text (Python's encoder takes numbers), and no value is deeper than the sandbox takes it."""
+    if not isinstance(value, dict | list | tuple):
+        return
+    if level > INPUT_LEVELS_MAX:
+        raise RecursionError
+    for each in value:
+        if isinstance(value, dict) and not isinstance(each, str):
+            raise TypeError(f"the key {each!r} is not a string")
+        _check_shape(value[each] if isinstance(value, dict) else each, level + 1)
 
 
 def _policy_finding(decision: Decision) -> Finding:

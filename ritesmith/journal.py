@@ -111,7 +111,7 @@ class Journal:
             if row is None:
                 raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
             now = self.clock()
-            if row["lease_owner"] and held(row["lease_owner"], row["lease_until"], now):
+            if held(row["lease_owner"], row["lease_until"], now):
                 raise Conflict(
                     f"run '{run}' is being driven by another process ({row['lease_owner']})",
                     hint="wait for it, or stop that process and try again",
@@ -261,11 +261,13 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{pid}:{_started(pid) or ''}"
 
 
-def held(owner: str, until: float, now: float) -> bool:
-    """Whether a lease (host:pid:start:number) still stands.
+def held(owner: str | None, until: float, now: float) -> bool:
+    """Whether a lease (its owner is host:pid:start:number, or nobody) still stands.
 
     On this machine a process is known to live or not, however long its step takes; elsewhere its lease must expire.
     """
+    if not owner:
+        return False
     process, _, _ = owner.rpartition(":")
     if process == process_name():
         return owner in _HELD
