@@ -148,6 +148,7 @@ class Engine:
                 on_recorded=recorder.check,
                 seed=_seed(lease.state.seed, invoke.path, invoke.attempt),
             )
+            recorder.end(outcome)
         except _UnknownEffect:
             lease.append(saga.Record("effect_unknown", invoke.path, invoke.attempt))
             return
@@ -197,6 +198,8 @@ def execute(
     if wrong:
         path, what = wrong[0]
         message = f"capability '{contract.name}': the output breaks its contract at {path}: {what}"
+        if what == "[] is not of type 'object'":
+            message += "; an empty table is a list, an empty object is json.object{}"
         return outcome.model_copy(
             update={"status": "bad_result", "code": "bad_result", "message": message, "output": None}
         )
@@ -228,14 +231,18 @@ class _Recorder:
         self.known = [call for call in invoke.calls if call.reply is not None]
         self.started = next((call for call in invoke.calls if call.reply is None), None)
         self.results = [call.reply for call in self.known if call.reply is not None]
+        self.replayed = 0
         self.index = len(self.known)
 
     def check(self, index: int, name: str, args: JSON) -> None:
         """The script makes a call that the journal holds: it must be that very call."""
         self._same(self.known[index], name, args)
+        self.replayed = index + 1
 
     def host(self, name: str, args: JSON) -> HostReply:
-        """The script makes a new call."""
+        """The script makes a call whose end the journal does not hold."""
+        if self.started is not None:
+            self._same(self.started, name, args)
         index, self.index = self.index, self.index + 1
         declaration = self.engine.catalog[name]
         refused = hosts.outside_grant(declaration, args, self.grants[name])
@@ -268,31 +275,45 @@ class _Recorder:
         if declaration.transactional:
             return self.lease.commit_with(effect, record_of)
         if writes:
-            self._announce(declaration, told | {"key": key}, name, args)
+            self._announce(declaration, told | {"key": key})
         reply = effect()
         self.lease.append(record_of(reply))
         if declaration.effect != "pure":  # a pure call gives the same again, so it need not be durable yet
             self.lease.commit()
         return reply
 
-    def _announce(self, declaration: HostFunction, told: dict[str, Any], name: str, args: JSON) -> None:
+    def _announce(self, declaration: HostFunction, told: dict[str, Any]) -> None:
         """Make it durable that a write begins; after a crash it is repeated only if that does no harm."""
         if self.started is None:
             self.lease.append(saga.Record("call_started", self.invoke.path, self.invoke.attempt, told))
             self.lease.commit()
             return
-        self._same(self.started, name, args)
         self.started = None
         if not declaration.idempotent:
             raise _UnknownEffect
 
-    def _same(self, call: saga.Call, name: str, args: JSON) -> None:
-        if call.function == name and call.args_digest == saga.digest_of(args):
+    def end(self, outcome: Outcome) -> None:
+        """The script has ended: it must have come past every call that the journal holds.
+
+        A deadline and a lost worker may end it short of that. Then a write that was started stays unknown.
+        """
+        missed = self.known[self.replayed] if self.replayed < len(self.known) else self.started
+        if missed is None:
             return
-        raise JournalMismatch(
-            f"run '{self.lease.run}', step '{self.invoke.path}', attempt {self.invoke.attempt}: host call {call.index} was"
-            f" {call.function} before and is {name} with {json.dumps(args, sort_keys=True)[:200]} now",
-            hint="the capability or the Lua runtime has changed under the run; replay it with the versions it began with",
+        if outcome.status not in ("deadline", "worker_lost"):
+            raise self._mismatch(missed, f"the script ends ({outcome.status}) without it")
+        if self.started is not None:
+            raise _UnknownEffect
+
+    def _same(self, call: saga.Call, name: str, args: JSON) -> None:
+        if call.function != name or call.args_digest != saga.digest_of(args):
+            raise self._mismatch(call, f"is {name} with {json.dumps(args, sort_keys=True)[:200]}")
+
+    def _mismatch(self, call: saga.Call, now: str) -> JournalMismatch:
+        step = f"run '{self.lease.run}', step '{self.invoke.path}', attempt {self.invoke.attempt}"
+        return JournalMismatch(
+            f"{step}: host call {call.index} was {call.function} before, and now {now}",
+            hint="the capability or the Lua runtime has changed under the run; go on with what it began with",
         )
 
 
