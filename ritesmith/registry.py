@@ -145,9 +145,9 @@ class Registry:
         return [row["name"] for row in self.connection.execute("SELECT DISTINCT name FROM artifacts ORDER BY name")]
 
     def names_of_phrase(self, said: str) -> list[str]:
-        """The names for which this very phrasing was accepted."""
+        """The names for which this very phrasing was accepted, the first that it was accepted for first."""
         rows = self.connection.execute(
-            "SELECT name FROM aliases WHERE phrase = ? ORDER BY name", (self.normalise(said),)
+            "SELECT name FROM aliases WHERE phrase = ? ORDER BY rowid", (self.normalise(said),)
         )
         return [row["name"] for row in rows]
 
