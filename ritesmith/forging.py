@@ -235,6 +235,9 @@ class Forging:
             if rank is not None and (best is None or rank < best[0]):
                 best = rank, artifact, verdict, evidence
         if best is None:
+            waiting = self.waiting()
+            if waiting is not None:
+                return "exact", "it was made for these very words, and waits for a person's approval", waiting, ()
             count = len(self.candidates)
             return "none", f"{count} candidates looked at, none proved" if count else "no candidates", None, ()
         _, artifact, verdict, evidence = best
@@ -252,6 +255,17 @@ class Forging:
         active = {artifact.name: artifact for artifact in registry.newest()}
         names = dict.fromkeys([*exact, *(hit.name for hit in hits)])
         return [(active[name], scores.get(name, 0.0)) for name in names if name in active]
+
+    def waiting(self) -> Artifact | None:
+        """The draft that was made for this very intent, when the caller's examples pass on it: it is not made twice."""
+        for ref in self.app.registry.made_for(self.request.intent):
+            artifact = self.app.registry.get(ref)
+            if artifact.status != "draft" or self.request.name not in (None, artifact.name):
+                continue
+            evidence = self.evidence(self.app.candidate(artifact), artifact)
+            if evidence.own_green and not evidence.failed:
+                return artifact
+        return None
 
     def evidence(self, candidate: Candidate, artifact: Artifact) -> Evidence:
         """Run the candidate's own examples and the caller's; nothing is run where the contract cannot fit."""

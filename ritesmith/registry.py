@@ -184,6 +184,14 @@ class Registry:
         )
         return [row["intent"] for row in rows]
 
+    def made_for(self, intent: str) -> list[str]:
+        """The versions, as `name@version`, that the forge made for this very phrasing, newest first."""
+        rows = self.connection.execute(
+            "SELECT intent, artifact FROM decisions WHERE tier IN ('composed', 'authored') ORDER BY id DESC"
+        )
+        phrase = self.normalise(intent)
+        return list(dict.fromkeys(row["artifact"] for row in rows if self.normalise(row["intent"]) == phrase))
+
     def _artifact(self, row: sqlite3.Row) -> Artifact:
         if digest_of_text(row["text"]) != row["digest"]:
             raise StoreError(
