@@ -486,9 +486,10 @@ class Forging:
                 place = len(self.request.examples) - held_back + index + 1
                 return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
         prompt = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+        used = self.app.capabilities_of(main.workflow, drafted) if main.workflow is not None else {}
         artifacts: list[tuple[Artifact, bool]] = []
         with transaction(self.app.connection):
-            for one in checked:
+            for one in (*(part for part in checked[:-1] if part.name in used), main):
                 before = {artifact.name: artifact for artifact, _ in artifacts}
                 artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before))
         total = len(self.request.examples)
