@@ -415,6 +415,19 @@ def test_a_dry_run_writes_nothing(forge, intent, replies, examples, artifact):
     assert "next: ritesmith approve" not in shown.out
 
 
+def test_a_model_cannot_take_over_the_words_of_another_artifact(forge):
+    thief = lua(name="a.thief", aliases=["average of a list of numbers"])
+    assert forge(INTENT, replies=[thief], examples=EXAMPLES).code == 0
+    assert forge("average of a list of numbers").json["artifact"] == "stats.average@1"
+
+
+def test_a_drafted_capability_that_nothing_uses_is_not_published(forge):
+    replies = [lua(name="text.unused") + lua() + flow()]
+    done = forge("initials of a name as a slug", replies=replies, examples=FLOW_EXAMPLES)
+    assert done.json["published"] == ["text.initials@1", "text.initials_slug@1"]
+    assert forge.rows("SELECT 1 FROM artifacts WHERE name = 'text.unused'") == []
+
+
 # ---------------------------------------------------------------- approval of what a model wrote
 
 
@@ -438,6 +451,19 @@ def test_a_write_that_a_model_made_waits_for_a_person(forge, cli):
     assert (decision["artifact"], decision["reason"]) == ("notes.keep@1", "approved by ann")
     again = forge("keep a note for later", replies=[])
     assert (again.json["tier"], again.json["artifact"], again.json["tokens"]) == ("exact", "notes.keep@1", 0)
+
+
+def test_a_draft_that_waits_is_shown_again_not_made_again(forge, cli):
+    assert forge("keep a note for later", replies=[lua(WRITE_BODY, **WRITE)]).json["status"] == "draft"
+    again = forge("Keep a note for later!", replies=[], human=True)
+    assert again.code == 0
+    assert "waits for a person's approval" in again.words
+    assert "ritesmith approve notes.keep@1" in again.out
+    assert forge.author.requests == []
+    other = [{"input": {"key": "k", "note": "n"}, "output": {"version": 7}, "store_after": {"notes": {"k": None}}}]
+    assert forge.refused(6, "keep a note for later", examples=other)
+    assert forge.refused(6, "keep a note for later", "--effect", "read")
+    assert cli("approve", "notes.keep@1").code == 0
 
 
 def noting(name="notes.twice"):
