@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def programs(sandbox: Sandbox) -> None:
         theirs, ours = [], []
         for _ in range(9):
             theirs.append(milliseconds(plain, 1))
-            ours.append(milliseconds(lambda source=source: sandbox.run(source, {}, limits=WIDE), 1))
+            ours.append(milliseconds(partial(sandbox.run, source, {}, limits=WIDE), 1))
         base, mine = statistics.median(theirs), statistics.median(ours)
         row(name, f"{mine:.1f} ms", f"plain {base:.1f} ms: {mine / base:.2f} x", f"<= {ALLOWED[KINDS[name]]} x")
 
@@ -235,8 +236,8 @@ def in_child(setup: str, code: str, seconds: float = 6.0) -> str:
     except subprocess.TimeoutExpired:
         return f"still running after {seconds:g} s"
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        return last[:60]
+        lines = [line for line in done.stderr.splitlines() if "Error" in line or "Exception" in line]
+        return (lines or [f"exit {done.returncode}"])[-1].strip()[:60]
     return done.stdout.strip()[:60]
 
 
@@ -250,18 +251,16 @@ def others(sandbox: Sandbox) -> None:
     print("\nOther sandboxes: fib(20), 3000 pieces of text, an endless loop, memory without end")
     fib = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(20)"
     text = "local out = {} for i = 1, 3000 do out[i] = i .. ' of ' .. i * 2 end return #table.concat(out, ',')"
-    ours = [
-        f"{milliseconds(lambda body=body: sandbox.run(f'function run() {body} end', {}), 9):.1f} ms"
-        for body in (fib, text)
-    ]
+    ours = [f"{milliseconds(partial(sandbox.run, f'function run() {body} end', {}), 9):.1f} ms" for body in (fib, text)]
     endless = ["while true do end", "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(1000000) .. i end"]
     ours += [sandbox.run(f"function run() {body} end", {}).status for body in endless]
     print(f"  {'ritesmith':<26}" + " | ".join(ours))
     js_fib = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(20)"
     js_text = "var out = []; for (var i = 0; i < 3000; i++) out.push(i + ' of ' + i * 2); out.join(',').length"
     monty = (
-        "import pydantic_monty\ndef go(code):\n"
-        "    return pydantic_monty.Monty(code).run(limits={'max_duration_secs': 2, 'max_memory': 64 << 20})"
+        "import pydantic_monty\nlimits = {'max_feed_duration_secs': 2, 'max_memory': 64 << 20}\n"
+        "session = pydantic_monty.Monty().__enter__().checkout(limits=limits).__enter__()\n"
+        "def go(code):\n    return session.feed_run(code)"
     )
     restricted = (
         "from RestrictedPython import compile_restricted, safe_globals\n"

@@ -144,6 +144,13 @@ def test_what_only_a_clock_can_stop_is_stopped_by_the_clock(sandbox: Sandbox, sc
     assert sandbox.run("function run() return 1 end", {}).output == 1
 
 
+def test_limits_beyond_what_machines_count_are_no_limits(sandbox: Sandbox) -> None:
+    limits = Limits(
+        fuel=10**30, memory_bytes=10**30, output_bytes=10**30, host_calls=10**30, deadline_seconds=float("inf")
+    )
+    assert sandbox.run("function run() return 1 end", {}, limits=limits).output == 1
+
+
 def test_an_output_within_its_bytes_is_taken_and_one_byte_more_is_not(sandbox: Sandbox) -> None:
     limits = Limits(output_bytes=100)
     for size, status in ((98, "ok"), (99, "output_size")):

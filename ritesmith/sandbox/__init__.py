@@ -32,7 +32,11 @@ SOURCE_BYTES_MAX = 64 * 1024
 INPUT_BYTES_MAX = 16 * 1024 * 1024
 HOST_BYTES_MAX = 1024 * 1024
 """Most bytes of the arguments, and of the reply, of one host call as JSON."""
+OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+"""What this process takes from a worker at once, whatever the limits say."""
 COMPILE_SECONDS = 5.0
+COUNT_MAX, SECONDS_MAX = 2**62, 1e6
+"""What Lua's integers and the system's timers can hold; a limit beyond is no limit."""
 HOST_FUNCTION = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 ENDED = frozenset(
     {"ok", "reject", "script_error", "fail", "fuel", "memory", "stack", "host_calls", "output_size"}
@@ -269,20 +273,20 @@ class _Request:
         header = {
             "sizes": [len(text) for text in texts],
             "functions": " ".join(sorted(functions)),
-            "fuel": min(limits.fuel, 2**62),
-            "calls": limits.host_calls,
-            "output": limits.output_bytes,
-            "memory": limits.memory_bytes,
-            "deadline": limits.deadline_seconds,
+            "fuel": min(limits.fuel, COUNT_MAX),
+            "calls": min(limits.host_calls, COUNT_MAX),
+            "output": min(limits.output_bytes, OUTPUT_BYTES_MAX),
+            "memory": min(limits.memory_bytes, COUNT_MAX),
+            "deadline": min(limits.deadline_seconds, SECONDS_MAX),
             "seed": seed % 2**63,
         }
         self.frame = json.dumps(header).encode() + b"\n" + b"".join(texts)
-        self.most = max(limits.output_bytes, 2 * HOST_BYTES_MAX) + 64 * 1024
+        self.most = max(min(limits.output_bytes, OUTPUT_BYTES_MAX), 2 * HOST_BYTES_MAX) + 64 * 1024
 
     def execute(self, worker: WorkerProcess) -> Outcome:
         """Run on this worker; WorkerLost, DeadlinePassed, or _Abandoned around what the caller's functions raised."""
         self.calls = 0
-        left = self.limits.deadline_seconds
+        left = min(self.limits.deadline_seconds, SECONDS_MAX)
         kind, payload = b"R", self.frame
         while True:
             began = time.monotonic()

@@ -23,7 +23,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ritesmith.errors import SandboxError, SandboxUnavailable
 
@@ -32,7 +32,6 @@ ENVIRONMENT = {"LC_ALL": "C", "MALLOC_TRIM_THRESHOLD_": "8388608", "MALLOC_TOP_P
 """All that a worker inherits. The last two keep the pages of one runtime for the next (glibc; elsewhere ignored)."""
 START_SECONDS = 20.0
 """A worker that has not said hello by then is given up."""
-FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 QUEUE_MAX = 1000
 """Executions that may wait for a worker; one more is refused."""
 
