@@ -251,12 +251,12 @@ def code():
         raise OSError
 answers = dict(
     open=refused(lambda: os.open("/etc/passwd", os.O_RDONLY)),
-    create=refused(lambda: os.open("/tmp/x", os.O_CREAT | os.O_WRONLY)),
+    create=refused(lambda: os.open("new file", os.O_CREAT | os.O_WRONLY)),
     socket=refused(lambda: socket.socket()),
     fork=refused(os.fork),
     execute=refused(lambda: os.execv("/bin/true", ["true"])),
     signal=refused(lambda: os.kill(os.getppid(), 0)),
-    unlink=refused(lambda: os.unlink("/tmp/nothing")),
+    unlink=refused(lambda: os.unlink("no such file")),
     listing=refused(lambda: os.listdir("/")),
     other_descriptor=refused(lambda: os.write(2, b"x")),
     code=refused(code),
