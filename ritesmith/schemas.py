@@ -1,9 +1,11 @@
-"""JSON Schema 2020-12, by `jsonschema`: check a value, check a schema, say where it breaks. The only place that imports it."""
+"""JSON Schema 2020-12: check a value, check a schema, say where it breaks. The only place that imports `jsonschema`."""
 
 from __future__ import annotations
 
 import functools
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from ritesmith.models import JSON, Schema
@@ -35,13 +37,27 @@ def _key(schema: Schema) -> str:
 @functools.lru_cache(maxsize=1024)
 def _validator(key: str) -> Any:
     from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema.validators import extend
 
     # Only formats that the standard library can judge the same way everywhere; others are annotations.
     checker = FormatChecker(formats=())
     checker.checkers = {
         name: check for name, check in FormatChecker.checkers.items() if name in ("date", "email", "ipv4", "ipv6")
     }
-    return Draft202012Validator(json.loads(key), format_checker=checker)
+    return extend(Draft202012Validator, {"pattern": _pattern})(json.loads(key), format_checker=checker)
+
+
+def _pattern(validator: Any, pattern: str, value: JSON, schema: Schema) -> Iterator[Exception]:
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not re.search(_to_the_end(pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _to_the_end(pattern: str) -> str:
+    """The pattern with a `$` that means the end, as it does in JSON Schema; Python's lets a line feed follow."""
+    pieces = re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
+    return "".join(r"\Z" if piece == "$" else piece for piece in pieces)
 
 
 def _path(parts: Any) -> str:
