@@ -79,9 +79,15 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
         path, what = wrong[0]
         return HostReply(error=HostError(code="bad_argument", message=f"{name}: {path}: {what}"))
     try:
-        return HostReply(result=function(args, environment))
+        return HostReply(result=function(_with_integers(declaration.input, args), environment))
     except HostFailure as failure:
         return HostReply(error=failure.error)
+
+
+def _with_integers(schema: Schema, args: dict[str, Any]) -> dict[str, Any]:
+    """What the schema calls an integer, as one: Lua's 10 / 2 arrives as 5.0, which a schema takes for an integer."""
+    whole = {name for name, each in schema.get("properties", {}).items() if each.get("type") == "integer"}
+    return {name: int(value) if name in whole else value for name, value in args.items()}
 
 
 def outside_grant(declaration: HostFunction, args: JSON, grant: Mapping[str, Any]) -> str | None:
@@ -94,5 +100,6 @@ def outside_grant(declaration: HostFunction, args: JSON, grant: Mapping[str, Any
         allowed = grant.get(plural, [])
         value = args.get(argument) if isinstance(args, dict) else None
         if value not in allowed:
-            return f"{declaration.name}: {argument} {value!r} is not granted (granted: {', '.join(map(str, allowed)) or 'none'})"
+            granted = ", ".join(map(str, allowed)) or "none"
+            return f"{declaration.name}: {argument} {value!r} is not granted (granted: {granted})"
     return None

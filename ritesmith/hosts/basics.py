@@ -13,6 +13,7 @@ from typing import Any
 from ritesmith.hosts.base import HostEnvironment, HostFailure, host_function
 from ritesmith.models import JSON
 
+INTEGER = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
 NOTHING = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -39,7 +40,7 @@ def now(args: dict[str, Any], environment: HostEnvironment) -> JSON:
     input={
         "type": "object",
         "required": ["min", "max"],
-        "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}},
+        "properties": {"min": INTEGER, "max": INTEGER},
         "additionalProperties": False,
     },
     output={

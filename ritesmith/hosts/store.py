@@ -14,7 +14,7 @@ from ritesmith.hosts.base import HostEnvironment, HostFailure, host_function
 from ritesmith.models import JSON
 
 NAMESPACE = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}
-KEY = {"type": "string", "minLength": 1, "maxLength": 200}
+KEY = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\u0000-\\u001f]*$"}
 NARROWS = {"namespaces": {"type": "array", "items": NAMESPACE, "minItems": 1, "uniqueItems": True}}
 DOCUMENT_BYTES_MAX = 256 * 1024
 LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX = 100, 1000
