@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -100,9 +101,9 @@ class Registry:
 
         Raises NotFound with the near miss, StoreError when the stored text is not what its digest says.
         """
-        name, _, version = reference.partition("@")
-        if version:
-            if not version.isdigit():
+        name, versioned, version = reference.partition("@")
+        if versioned:
+            if not re.fullmatch("[0-9]{1,18}", version):
                 raise InvalidInput(f"'{reference}': the version must be a number, such as {name}@1")
             query, values = "name = ? AND version = ?", (name, int(version))
         elif "." not in reference and len(reference) >= 12 and set(reference) <= set("0123456789abcdef"):
