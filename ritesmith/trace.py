@@ -153,10 +153,12 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
         case "approval_decided":
             output = data["output"]
             said = f": {output['comment']}" if output["comment"] else ""
-            step |= {"status": "succeeded", "output": output}
+            step |= {"status": "failed" if data.get("error") else "succeeded", "output": output}
+            step["error"] = data.get("error")
             step["note"] = f"{output['decision']} by {output['by']}{said}"
         case "callback_received":
             step |= {"status": "failed" if data.get("error") else "succeeded", "output": data["output"]}
+            step["error"] = data.get("error")
         case "timed_out":
             step |= {"status": "failed", "error": data.get("error"), "note": "timed out"}
         case "call_started":
