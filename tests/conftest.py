@@ -18,6 +18,7 @@ import pytest
 import ritesmith
 from ritesmith.app import RiteSmith
 from ritesmith.cli import main
+from ritesmith.sandbox import Sandbox
 
 SETTINGS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RITESMITH_LLM_BASE_URL", "RITESMITH_LLM_MODEL", "RITESMITH_DB")
 
@@ -101,9 +102,17 @@ def place(tmp_path, ready, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="session")
+def workers():
+    """One pool of workers for all commands that are called in this process: starting one takes most of their time."""
+    with Sandbox(workers=1) as box:
+        yield box
+
+
 @pytest.fixture
-def cli(place, capsys, monkeypatch):
+def cli(place, capsys, monkeypatch, workers):
     """Call the command line in this process: quicker than a child, and the same but for signals and streams."""
+    monkeypatch.setattr(RiteSmith, "sandbox", property(lambda app: workers))
 
     def call(*words, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
