@@ -102,9 +102,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_seconds: float) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    if owner not in (0, APPLICATION_ID) or (owner == 0 and _has_tables(connection)):
+    # One statement, so one moment: another process may be making the file between two.
+    version, owner, tables = connection.execute(
+        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+        " FROM pragma_user_version, pragma_application_id"
+    ).fetchone()
+    if owner not in (0, APPLICATION_ID) or (owner == 0 and tables):
         raise StoreError(
             f"'{name}' is a SQLite file, but not a RiteSmith registry",
             hint="name another file with --db or RITESMITH_DB",
@@ -133,10 +136,6 @@ def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
             if "locked" not in str(error) or time.monotonic() >= until:
                 raise
             time.sleep(0.01)
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
