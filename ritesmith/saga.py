@@ -211,6 +211,11 @@ def apply(state: State, entry: Entry) -> State:
 
 def _run_started(state: State, entry: Entry) -> None:
     data = entry.data
+    if data["semantics"] > SEMANTICS_VERSION:
+        raise InvalidInput(
+            f"run '{entry.run}' follows rules of version {data['semantics']}; this program knows {SEMANTICS_VERSION}",
+            hint="the run was begun by a newer RiteSmith; upgrade",
+        )
     state.run, state.workflow, state.digest = entry.run, data["workflow"], data["digest"]
     state.capabilities, state.input, state.seed = data["capabilities"], data["input"], data["seed"]
     state.started_at, state.deadline_at, state.status = entry.at, data["deadline_at"], "running"

@@ -474,7 +474,7 @@ def test_two_processes_that_race_for_a_key_make_one_run(file: Path, journal: Jou
         from ritesmith.errors import Conflict
         from ritesmith.journal import Journal
         data = {"workflow": "t.f", "digest": "d", "capabilities": {}, "input": {}, "seed": "", "start": "a"}
-        data["deadline_at"] = 9
+        data |= {"semantics": 1, "deadline_at": 9}
         journal, me = Journal(open_db(sys.argv[1]), lambda: 1.0), sys.argv[2]
         print("ready", flush=True)
         for number, _ in enumerate(sys.stdin):

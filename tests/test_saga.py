@@ -11,7 +11,17 @@ import pytest
 
 from ritesmith import saga
 from ritesmith.errors import Conflict, InvalidInput
-from ritesmith.models import FINAL_STATUSES, JSON, LEGAL_MOVES, Entry, Outcome, Retry, RunStatus, Workflow
+from ritesmith.models import (
+    FINAL_STATUSES,
+    JSON,
+    LEGAL_MOVES,
+    SEMANTICS_VERSION,
+    Entry,
+    Outcome,
+    Retry,
+    RunStatus,
+    Workflow,
+)
 from ritesmith.saga import Finished, Invoke, Pause, Record, State
 
 NOW = 1_800_000_000.0
@@ -156,6 +166,14 @@ def test_an_entry_of_an_unknown_kind_is_refused_and_changes_nothing() -> None:
     with pytest.raises(InvalidInput, match="unknown kind 'signed_off'"):
         saga.apply(play.state, play.entries[0].model_copy(update={"seq": 2, "kind": "signed_off"}))
     assert saga.fold(play.entries) == play.state
+
+
+def test_a_run_of_a_newer_interpreter_is_not_guessed_at() -> None:
+    first = Play(workflow(task("a"))).entries[0]
+    newer = first.model_copy(update={"data": first.data | {"semantics": SEMANTICS_VERSION + 1}})
+    with pytest.raises(InvalidInput, match="this program knows") as caught:
+        saga.fold([newer])
+    assert "upgrade" in caught.value.hint
 
 
 # ---------------------------------------------------------------- steps, switches, ends
