@@ -562,6 +562,59 @@ def test_a_retried_step_keeps_the_keys_of_its_effects(place: LocalPlace) -> None
         ]
 
 
+PAY = """--[[ capability
+{"name": "test.pay", "intent": "pay, and fail after it", "input": {"type": "object"}, "output": {"type": "object"},
+ "grants": {"store.put": {"namespaces": ["paid"]}}}
+]]
+function run(input, context)
+  store.put{ namespace = "paid", key = context.idempotency_key, value = { amount = 5 } }
+  store.put{ namespace = "paid", key = "last", value = { amount = 5 } }
+  if input.fails then fail("broken", "after the payment") end
+  return { key = context.idempotency_key }
+end
+"""
+UNPAY = """--[[ capability
+{"name": "test.unpay", "intent": "take a payment back", "output": {"type": "object"},
+ "input": {"type": "object", "properties": {"key": {"type": "string"}}, "additionalProperties": false},
+ "grants": {"store.delete": {"namespaces": ["paid"]}}}
+]]
+function run(input, context)
+  local key = input.key
+  if context.partial then key = context.run_id .. "/" .. context.node:gsub("~undo$", "") end
+  return { deleted = store.delete{ namespace = "paid", key = key }.deleted, partial = context.partial }
+end
+"""
+
+
+@pytest.mark.parametrize("fails", ["first", "second"])
+def test_a_step_that_fails_after_a_write_is_undone_with_what_is_known_of_it(place: LocalPlace, fails: str) -> None:
+    undo = {"capability": "test.unpay@1", "with": {"key": {"var": "nodes.first.output.key"}}}
+    flow = {
+        "name": "test.flow",
+        "intent": "pay",
+        "start": "first",
+        "nodes": [
+            {"id": "first", "kind": "task", "capability": "test.pay@1", "compensation": undo, "next": "second"},
+            {"id": "second", "kind": "task", "capability": "test.pay@1", "compensation": undo, "next": None},
+        ],
+    }
+    nodes: list[Any] = flow["nodes"]  # type: ignore[assignment]
+    nodes[1]["compensation"] = {"capability": "test.unpay@1", "with": {"key": {"var": "nodes.second.output.key"}}}
+    nodes[("first", "second").index(fails)]["with"] = {"fails": True}
+    with place.process() as app:
+        pins = {
+            f"{each.name}@1": each.digest
+            for each in (store(app, PAY, name="test.pay"), store(app, UNPAY, name="test.unpay"))
+        }
+        store(app, json.dumps(flow), name="test.flow", kind="workflow", pins=pins)
+        view = app.run("test.flow", {})
+        assert (view.status, view.undone) == ("compensated", ("first",) if fails == "first" else ("second", "first"))
+        told = [step.output for step in view.steps if step.kind == "compensation"]
+        partial_undo, whole = {"deleted": True, "partial": True}, {"deleted": True, "partial": False}
+        assert told == ([partial_undo] if fails == "first" else [partial_undo, whole])
+        assert [each["key"] for each in app.documents("paid")] == ["last"]
+
+
 # ---------------------------------------------------------------- replay
 
 
