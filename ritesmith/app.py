@@ -171,11 +171,13 @@ class RiteSmith:
         """
         files = _bundled_files()
         stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
-        row = self.connection.execute("SELECT value FROM meta WHERE key = 'bundled'").fetchone()
-        if row is not None and row["value"] == stamp:
+        if self._bundled_stamp() == stamp:
             return 0
         count = {"capability": 0, "workflow": 0}
         with transaction(self.connection):
+            before = self._bundled_stamp()
+            if before == stamp:  # another process has done it while this one waited for the file
+                return 0
             for file, text in files:
                 checked = self.check_text(text, file.name)
                 if checked.errors:
@@ -185,8 +187,12 @@ class RiteSmith:
             self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('bundled', ?)", (stamp,))
         if on_install is not None:
             told = f"{count['capability']} capabilities and {count['workflow']} workflows"
-            on_install(f"{'made' if row is None else 'updated'} {self.path}: {told}, each checked and tried")
+            on_install(f"{'made' if before is None else 'updated'} {self.path}: {told}, each checked and tried")
         return sum(count.values())
+
+    def _bundled_stamp(self) -> str | None:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = 'bundled'").fetchone()
+        return None if row is None else str(row["value"])
 
     # ------------------------------------------------------------ guard
 

@@ -239,6 +239,16 @@ def test_a_draft_runs_when_a_person_has_approved_it(place: Path, tmp_path: Path)
         assert [row["reason"] for row in told] == ["approved by ann"]
 
 
+def test_of_two_processes_that_make_a_registry_at_once_one_does_the_work(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "ritesmith", "--db", str(tmp_path / "registry.db"), "init"]
+    makers = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = sorted(each.communicate()[1] for each in makers)
+    assert [each.returncode for each in makers] == [0, 0]
+    assert told[0] == ""
+    assert "made" in told[1]
+    assert "each checked and tried" in told[1]
+
+
 # ---------------------------------------------------------------- aliases and search
 
 
