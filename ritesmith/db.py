@@ -86,17 +86,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         return
     try:
         connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
-        raise store_error(_file_of(connection), error) from None
-    try:
         yield connection
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
-            error, sqlite3.IntegrityError
-        ):
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             raise store_error(_file_of(connection), error) from None
         raise
 

@@ -157,6 +157,22 @@ def test_a_transaction_inside_another_is_a_part_of_it(connection: sqlite3.Connec
     assert connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0
 
 
+def test_an_interrupt_right_after_the_beginning_leaves_no_transaction_open(connection: sqlite3.Connection) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            return getattr(connection, name)
+
+        def execute(self, sql: str) -> object:
+            done = connection.execute(sql)
+            if sql.startswith("BEGIN"):
+                raise KeyboardInterrupt
+            return done
+
+    with pytest.raises(KeyboardInterrupt), transaction(Interrupted()):  # type: ignore[arg-type]
+        pytest.fail("it was interrupted before")
+    assert not connection.in_transaction
+
+
 def test_a_locked_file_is_a_store_error_for_writers(file: Path, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA busy_timeout = 0")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
