@@ -8,13 +8,16 @@ import re
 import select
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 
 import pytest
 from conftest import child, environment, fingerprint, start
 
+from ritesmith import hosts
 from ritesmith.app import RiteSmith
 from ritesmith.cli.commands import ritesmith as command_tree
 
@@ -515,7 +518,7 @@ def test_ctrl_c_ends_with_130_and_the_run_goes_on_where_it_was(counter, cli, han
     assert b"ritesmith resume" in err
     assert b"Traceback" not in err
     assert cli("resume", run, "--wait", "0", "--json").json["status"] == "sleeping"
-    hand_clock.at += 3601
+    hand_clock.at += 7200
     with RiteSmith.open(str(counter / "registry.db"), clock=hand_clock) as app:
         assert app.drive(run).output == {"first": 1, "second": 1}
     assert documents(cli, "probe") == {"one": {"count": 1}, "two": {"count": 1}}
@@ -759,3 +762,12 @@ def test_an_init_that_is_interrupted_leaves_nothing_or_all(tmp_path, monkeypatch
     monkeypatch.undo()
     with RiteSmith.open(str(tmp_path / "registry.db"), environment={}) as app:
         assert len(app.registry.names()) > 60
+
+
+def test_what_stands_in_the_data_cannot_write_to_the_terminal(cli, place):
+    world = {"orders": {"ORD-9": {"customer": "Eve\x1b[2J\x07\u202e"}}}
+    with closing(sqlite3.connect(place / "registry.db")) as connection, connection:
+        hosts.store.write_world(connection, world, 0.0)
+    shown = cli("store", "list", "orders").out
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert "Eve" in shown

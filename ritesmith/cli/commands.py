@@ -359,7 +359,7 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
             talk(f"{one['run']}: {one['error']['message']}")
         if not views and not failed:
             talk("nothing to resume")
-    return FAILED if failed else 0
+    return FAILED if failed or any(map(_ended_badly, views)) else 0
 
 
 @ritesmith.command()
@@ -559,5 +559,8 @@ def _drive(app: RiteSmith, run: str, wait_seconds: float, as_json: bool, *, exit
 
     view: RunView = app.drive(run, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds)
     emit(view.model_dump(mode="json")) if as_json else show.outcome(view)
-    failed = view.status in ("failed", "compensated", "compensation_failed", "cancelled", "unknown")
-    return FAILED if failed and exit_code else 0
+    return FAILED if exit_code and _ended_badly(view) else 0
+
+
+def _ended_badly(view: RunView) -> bool:
+    return view.status in ("failed", "compensated", "compensation_failed", "cancelled", "unknown")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
+
+from ritesmith.cli import visible
 
 if TYPE_CHECKING:
     from ritesmith.app import Checked
@@ -22,8 +25,18 @@ if TYPE_CHECKING:
     from ritesmith.saga import State
     from ritesmith.trace import RunView, StepView, WaitingView
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class SafeConsole(Console):
+    """A console on which data cannot move the cursor or hide words, wherever in a table or a tree it stands."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every piece of text passes here on its way out, before colours are added."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+out = SafeConsole(highlight=False)
+err = SafeConsole(stderr=True, highlight=False)
 
 STATUS_STYLE = {
     "succeeded": "green",
@@ -77,6 +90,10 @@ def _when(at: float | None) -> str:
 
 def _minute(at: float | None) -> str:
     return _when(at)[:16].replace("T", " ")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _seconds(seconds: float) -> str:
@@ -165,7 +182,8 @@ def checked(result: Checked, file: Path) -> None:
     trial = result.trial
     tried = f", {trial.passed} of {trial.cases} examples met" if trial.cases else ""
     errors, warnings = len(result.errors), len(result.findings) - len(result.errors)
-    out.print(f"{escape(str(file))}: {errors} errors, {warnings} warnings{tried}", soft_wrap=True)
+    found = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    out.print(f"{escape(str(file))}: {found}{tried}", soft_wrap=True)
 
 
 def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> None:
