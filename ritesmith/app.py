@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-import math
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, decide, load_policy
 from ritesmith.guard.trial import TrialReport, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text
 from ritesmith.journal import Journal, held
 from ritesmith.models import (
     EFFECT_ORDER,
@@ -42,13 +42,11 @@ from ritesmith.models import (
     TaskNode,
     Value,
     WaitNode,
-    Where,
     Workflow,
     WorkflowExample,
 )
 from ritesmith.registry import Registry
 from ritesmith.rehearsal import rehearse_capability, rehearse_workflow
-from ritesmith.schemas import problems
 from ritesmith.search import Hit, schema_words, search
 
 if TYPE_CHECKING:
@@ -59,8 +57,6 @@ if TYPE_CHECKING:
 GUARD_VERSION = "1"
 ROUNDS = 3
 SEARCH_LIMIT = 10
-INPUT_BYTES_MAX = 10 * 1024 * 1024
-INPUT_LEVELS_MAX = 64
 
 
 class Checked(Value):
@@ -169,7 +165,7 @@ class RiteSmith:
 
         They pass the same guard and trial as everything else. Nothing is read or run when the file has them already.
         """
-        files = _bundled_files()
+        files = bundled_files()
         stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
         if self._bundled_stamp() == stamp:
             return 0
@@ -204,7 +200,7 @@ class RiteSmith:
         """Check a capability file's or a workflow file's text: shape, sense, then trial; a tier with errors ends it."""
         if file.endswith(".lua"):
             return self.check_capability_text(text, file)
-        value, findings = _parse_json(text, file)
+        value, findings = read_json(text, file)
         return (
             Checked(kind="workflow", findings=tuple(findings)) if findings else self.check_workflow_value(value, file)
         )
@@ -471,7 +467,7 @@ class RiteSmith:
         artifact = self._runnable(reference)
         state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
         hint = f"see its input schema: ritesmith show {artifact.ref}"
-        _check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
+        check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         workflow = self._workflow_of_run(state)
         pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
         run = self.new_id()
@@ -528,7 +524,7 @@ class RiteSmith:
             workflow = self._workflow_of_run(lease.state)
             node = workflow.by_id.get(lease.state.at or "")
             if isinstance(node, WaitNode):  # before success_when looks into it
-                _check_value("payload", payload, node.schema_, f"'{node.id}' of run '{run}'")
+                check_value("payload", payload, node.schema_, f"'{node.id}' of run '{run}'")
             lease.append(saga.receive_callback(workflow, lease.state, payload, at=self.clock.now()))
             lease.commit()
             return lease.state
@@ -542,7 +538,7 @@ class RiteSmith:
             call = lease.state.unknown
             if happened and call is not None:
                 schema = self.engine.catalog[call.function].output
-                _check_value("result", result, schema, f"what '{call.function}' gives")
+                check_value("result", result, schema, f"what '{call.function}' gives")
             lease.append(saga.resolve_effect(lease.state, happened=happened, result=result, by=by or _user()))
             lease.commit()
             return lease.state
@@ -746,86 +742,6 @@ class RiteSmith:
         return {"documents": added, "written": written, "kept": kept}
 
 
-# ---------------------------------------------------------------- files and values
-
-
-def content_folder() -> Path:
-    """Where the bundled capabilities, workflows and guardrails are: inside the package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "content"
-    return inside if inside.is_dir() else Path(__file__).parent.parent
-
-
-def read_text(file: Path) -> str:
-    """A file's text; NotFound or InvalidInput with what is wrong with it."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(INPUT_BYTES_MAX + 1)
-    except FileNotFoundError:
-        near = near_miss(file.name, [each.name for each in file.parent.glob("*")] if file.parent.is_dir() else [])
-        raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
-    except OSError as error:
-        raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
-    return decode(data, str(file))
-
-
-def decode(data: bytes, what: str) -> str:
-    """Bytes as UTF-8 text; InvalidInput where they are none, or too many."""
-    if len(data) > INPUT_BYTES_MAX:
-        raise InvalidInput(f"'{what}' has more than {INPUT_BYTES_MAX} bytes, which is the most that is read")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"'{what}' is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
-
-
-def parse_json(text: str, what: str) -> JSON:
-    """A JSON text as a value; InvalidInput with line and column where it is none, or says a key twice."""
-    value, findings = _parse_json(text, what)
-    if findings:
-        raise InvalidInput(f"{findings[0].where}: {findings[0].message}", hint=findings[0].hint)
-    return value
-
-
-def _parse_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
-            twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-            raise ValueError(f"the key {twice!r} stands twice in one object")
-        return seen
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if math.isinf(number):
-            raise ValueError(f"the number {digits} is too large")
-        return number
-
-    try:
-        value = json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        return value, []
-    except UnicodeEncodeError:
-        message = "it holds half of a surrogate pair, which is not Unicode text"
-        return None, [Finding(code="not_json", where=Where(file=file), message=message)]
-    except json.JSONDecodeError as error:
-        where = Where(file=file, line=error.lineno, column=error.colno)
-        return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]
-    except ValueError as error:
-        return None, [Finding(code="not_json", where=Where(file=file), message=str(error))]
-    except RecursionError:
-        return None, [Finding(code="not_json", where=Where(file=file), message="the JSON is nested too deeply")]
-
-
-def _bundled_files() -> list[tuple[Path, str]]:
-    folder = content_folder()
-    files = [*sorted((folder / "capabilities").rglob("*.lua")), *sorted((folder / "workflows").glob("*.json"))]
-    return [(file, file.read_text(encoding="utf-8")) for file in files]
-
-
 def _references(workflow: Workflow) -> list[str]:
     """Every capability that a workflow names, compensations included, once."""
     names: list[str] = []
@@ -835,40 +751,6 @@ def _references(workflow: Workflow) -> list[str]:
             if node.compensation is not None:
                 names.append(node.compensation.capability)
     return list(dict.fromkeys(names))
-
-
-def _check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
-    try:
-        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
-        _check_shape(value)
-    except UnicodeEncodeError:
-        raise InvalidInput(f"the {what} holds half of a surrogate pair, which is not Unicode text") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"the {what} is not JSON: {error}") from None
-    except RecursionError:
-        raise InvalidInput(f"the {what} is nested deeper than {INPUT_LEVELS_MAX} levels") from None
-    if size > INPUT_BYTES_MAX:
-        raise InvalidInput(f"the {what} has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
-    wrong = problems(dict(schema), value)
-    if wrong:
-        found = "; ".join(f"{path}: {message}" for path, message in wrong)
-        raise InvalidInput(
-            f"the {what} does not fit {target}: {found}",
-            hint=hint,
-            problems=[{"path": path, "message": message} for path, message in wrong],
-        )
-
-
-def _check_shape(value: JSON, level: int = 1) -> None:
-    """Keys are text (Python's encoder takes numbers), and no value is deeper than the sandbox takes it."""
-    if not isinstance(value, dict | list | tuple):
-        return
-    if level > INPUT_LEVELS_MAX:
-        raise RecursionError
-    for each in value:
-        if isinstance(value, dict) and not isinstance(each, str):
-            raise TypeError(f"the key {each!r} is not a string")
-        _check_shape(value[each] if isinstance(value, dict) else each, level + 1)
 
 
 def _policy_finding(decision: Decision) -> Finding:

@@ -19,7 +19,7 @@ WEIGHTS = (3.0, 2.0, 1.0, 1.0)
 STOP_WORDS = frozenset(
     """a an and are as at be by can do does for from give get has have how i if in into is it its let make me my need
     of on or our please should so that the their them then there these this those to up us use want we what when which
-    with would you your""".split()
+    with would you your""".split()  # noqa: SIM905
 )
 
 
@@ -65,7 +65,8 @@ def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[
         f"SELECT a.name, a.digest, -bm25(search, {', '.join(map(str, WEIGHTS))}) AS score"
         " FROM search JOIN artifacts a ON a.digest = search.artifact"
         " WHERE search MATCH ? AND a.version ="
-        " (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active') ORDER BY score DESC, a.name LIMIT ?",
+        " (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active')"
+        " ORDER BY score DESC, a.name LIMIT ?",
         (" OR ".join(f'"{word}"' for word in words), limit),
     )
     return [Hit(row["name"], row["digest"], row["score"]) for row in rows]

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ritesmith import hosts
-from ritesmith.app import RiteSmith, content_folder
+from ritesmith.app import RiteSmith
 from ritesmith.contract import capability_of
 from ritesmith.db import MEMORY, open_db
+from ritesmith.intake import content_folder
 from ritesmith.models import JSON, Capability, CapabilityExample, HostError, HostReply, Outcome
 from ritesmith.rehearsal import rehearse_capability, same
 from ritesmith.sandbox import Sandbox

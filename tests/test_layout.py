@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "models": {"errors"},
     "contract": VALUES,
     "schemas": VALUES,
+    "intake": VALUES | {"contract", "schemas"},
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "schemas", "guard"},
     "sandbox": VALUES | {"sandbox"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "trace": VALUES | {"saga"},
     "forge": VALUES | {"contract", "expr", "schemas", "forge"},
     "testing": VALUES,
-    "cli": VALUES | {"app", "cli", "forge", "sandbox", "saga", "trace", "__version__"},
+    "cli": VALUES | {"app", "intake", "cli", "forge", "sandbox", "saga", "trace", "__version__"},
     "__init__": {"app", "errors"},
     "__main__": {"cli"},
 }

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from ritesmith import hosts
-from ritesmith.app import RiteSmith, content_folder
+from ritesmith.app import RiteSmith
 from ritesmith.contract import capability_of
 from ritesmith.guard.workflow import read_workflow
+from ritesmith.intake import content_folder
 from ritesmith.models import TaskNode, Workflow, WorkflowExample
 from ritesmith.rehearsal import Rehearsal, rehearse_workflow
 from ritesmith.schemas import problems

@@ -193,7 +193,7 @@ def forge(
 
 
 def _examples(file: str) -> list[Any]:
-    from ritesmith.app import parse_json, read_text
+    from ritesmith.intake import parse_json, read_text
 
     value = parse_json(read_text(Path(file)), file)
     if isinstance(value, dict) and isinstance(value.get("examples"), list):
@@ -518,7 +518,7 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
 
     The file defines run(input, context), and has no host functions.
     """
-    from ritesmith.app import read_text
+    from ritesmith.intake import read_text
     from ritesmith.sandbox import Sandbox
     from ritesmith.sandbox.door import serve, shown
 
@@ -542,7 +542,7 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
 
 def _json_of(given: str) -> Any:
     """The value of `@file`, `-` (stdin) or JSON text."""
-    from ritesmith.app import INPUT_BYTES_MAX, decode, parse_json, read_text
+    from ritesmith.intake import INPUT_BYTES_MAX, decode, parse_json, read_text
 
     if given == "-":
         if sys.stdin is None:

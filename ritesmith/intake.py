@@ -1,0 +1,132 @@
+"""What people hand over: files, JSON texts and values, read with care; and where the bundled content is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ritesmith.contract import near_miss
+from ritesmith.errors import InvalidInput, NotFound
+from ritesmith.models import JSON, Finding, Where
+from ritesmith.schemas import problems
+
+INPUT_BYTES_MAX = 10 * 1024 * 1024
+INPUT_LEVELS_MAX = 64
+
+
+def content_folder() -> Path:
+    """Where the bundled capabilities, workflows and guardrails are: inside the package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "content"
+    return inside if inside.is_dir() else Path(__file__).parent.parent
+
+
+def read_text(file: Path) -> str:
+    """A file's text; NotFound or InvalidInput with what is wrong with it."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(INPUT_BYTES_MAX + 1)
+    except FileNotFoundError:
+        near = near_miss(file.name, [each.name for each in file.parent.glob("*")] if file.parent.is_dir() else [])
+        raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
+    except OSError as error:
+        raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
+    return decode(data, str(file))
+
+
+def decode(data: bytes, what: str) -> str:
+    """Bytes as UTF-8 text; InvalidInput where they are none, or too many."""
+    if len(data) > INPUT_BYTES_MAX:
+        raise InvalidInput(f"'{what}' has more than {INPUT_BYTES_MAX} bytes, which is the most that is read")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"'{what}' is not UTF-8 text: byte {error.start} is {data[error.start]:#04x}") from None
+
+
+def parse_json(text: str, what: str) -> JSON:
+    """A JSON text as a value; InvalidInput with line and column where it is none, or says a key twice."""
+    value, findings = read_json(text, what)
+    if findings:
+        raise InvalidInput(f"{findings[0].where}: {findings[0].message}", hint=findings[0].hint)
+    return value
+
+
+def read_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
+    """A JSON text as a value and no findings, or None and why it is none; stricter than Python's own reader."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+            raise ValueError(f"the key {twice!r} stands twice in one object")
+        return seen
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    def finite(digits: str) -> float:
+        number = float(digits)
+        if math.isinf(number):
+            raise ValueError(f"the number {digits} is too large")
+        return number
+
+    try:
+        value = json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value, []
+    except UnicodeEncodeError:
+        message = "it holds half of a surrogate pair, which is not Unicode text"
+        return None, [Finding(code="not_json", where=Where(file=file), message=message)]
+    except json.JSONDecodeError as error:
+        where = Where(file=file, line=error.lineno, column=error.colno)
+        return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]
+    except ValueError as error:
+        return None, [Finding(code="not_json", where=Where(file=file), message=str(error))]
+    except RecursionError:
+        return None, [Finding(code="not_json", where=Where(file=file), message="the JSON is nested too deeply")]
+
+
+def bundled_files() -> list[tuple[Path, str]]:
+    """The bundled capabilities, then the workflows made of them: (file, text) in a fixed order."""
+    folder = content_folder()
+    files = [*sorted((folder / "capabilities").rglob("*.lua")), *sorted((folder / "workflows").glob("*.json"))]
+    return [(file, file.read_text(encoding="utf-8")) for file in files]
+
+
+def check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
+    """InvalidInput unless `value` is JSON of a size and depth that can be run, and fits `schema`, that of `target`."""
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+        _check_levels(value)
+    except UnicodeEncodeError:
+        raise InvalidInput(f"the {what} holds half of a surrogate pair, which is not Unicode text") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"the {what} is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput(f"the {what} is nested deeper than {INPUT_LEVELS_MAX} levels") from None
+    if size > INPUT_BYTES_MAX:
+        raise InvalidInput(f"the {what} has {size} bytes as JSON; at most {INPUT_BYTES_MAX} are taken")
+    wrong = problems(dict(schema), value)
+    if wrong:
+        found = "; ".join(f"{path}: {message}" for path, message in wrong)
+        raise InvalidInput(
+            f"the {what} does not fit {target}: {found}",
+            hint=hint,
+            problems=[{"path": path, "message": message} for path, message in wrong],
+        )
+
+
+def _check_levels(value: JSON, level: int = 1) -> None:
+    """Keys are text (Python's encoder takes numbers), and no value is deeper than the sandbox takes it."""
+    if not isinstance(value, dict | list | tuple):
+        return
+    if level > INPUT_LEVELS_MAX:
+        raise RecursionError
+    for each in value:
+        if isinstance(value, dict) and not isinstance(each, str):
+            raise TypeError(f"the key {each!r} is not a string")
+        _check_levels(value[each] if isinstance(value, dict) else each, level + 1)
