@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ritesmith.models import JSON, Schema
@@ -22,12 +21,18 @@ def problems(schema: Schema, value: JSON, *, root: str = "$", most: int = 10) ->
 
 
 def schema_problems(schema: JSON) -> list[tuple[str, str]]:
-    """Why `schema` is not a JSON Schema of draft 2020-12: (JSON path, what is wrong) pairs; empty when it is one."""
+    """Why `schema` cannot be used: (JSON path, what is wrong) pairs; empty when it can.
+
+    It must be a JSON Schema of draft 2020-12 whose patterns RE2 takes and whose references stay inside and come to an
+    end. `patternProperties` is not offered.
+    """
     from jsonschema import Draft202012Validator
 
     meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     found = sorted(meta.iter_errors(schema), key=lambda error: [str(part) for part in error.absolute_path])
-    return [("$" + _path(error.absolute_path), _words(error)) for error in found[:10]]
+    if found:
+        return [("$" + _path(error.absolute_path), _words(error)) for error in found[:10]]
+    return (_pattern_problems(schema) or _reference_problems(schema)) if isinstance(schema, dict) else []
 
 
 def _key(schema: Schema) -> str:
@@ -38,26 +43,57 @@ def _key(schema: Schema) -> str:
 def _validator(key: str) -> Any:
     from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.validators import extend
+    from referencing import Registry
 
     # Only formats that the standard library can judge the same way everywhere; others are annotations.
     checker = FormatChecker(formats=())
     checker.checkers = {
         name: check for name, check in FormatChecker.checkers.items() if name in ("date", "email", "ipv4", "ipv6")
     }
-    return extend(Draft202012Validator, {"pattern": _pattern})(json.loads(key), format_checker=checker)
+    return extend(Draft202012Validator, {"pattern": _pattern})(
+        json.loads(key), format_checker=checker, registry=Registry()
+    )
 
 
 def _pattern(validator: Any, pattern: str, value: JSON, schema: Schema) -> Iterator[Exception]:
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not re.search(_to_the_end(pattern), value):
+    if isinstance(value, str) and not _compiled(pattern).search(value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-def _to_the_end(pattern: str) -> str:
-    """The pattern with a `$` that means the end, as it does in JSON Schema; Python's lets a line feed follow."""
-    pieces = re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
-    return "".join(r"\Z" if piece == "$" else piece for piece in pieces)
+@functools.lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> Any:
+    """The pattern for RE2, whose `$` is the end, as in JSON Schema, and which writes \\uXXXX as \\x{XXXX}."""
+    import re
+
+    import re2
+
+    pattern = re.sub(r"(\\\\)|\\u([0-9A-Fa-f]{4})", lambda found: found[1] or f"\\x{{{found[2]}}}", pattern)
+
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options=options)
+
+
+def _pattern_problems(schema: Schema) -> list[tuple[str, str]]:
+    import re2
+
+    found: list[tuple[str, str]] = []
+    for _, path, part, _ in _subschemas(schema):
+        if "patternProperties" in part:
+            message = "'patternProperties' is not offered; name the properties, or use 'propertyNames' with a pattern"
+            found.append((f"{path}.patternProperties", message))
+        if "pattern" in part:
+            try:
+                _compiled(part["pattern"])
+            except re2.error as error:
+                why = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
+                message = (
+                    f"the pattern {part['pattern']!r} cannot be used: {why} (RE2 has no look-around, no references)"
+                )
+                found.append((f"{path}.pattern", message))
+    return found
 
 
 def _path(parts: Any) -> str:
@@ -67,3 +103,89 @@ def _path(parts: Any) -> str:
 def _words(error: Any) -> str:
     text = str(error.message)
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+# ---------------------------------------------------------------- references inside a schema
+
+_IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
+_IN_PLACE = ("not", "if", "then", "else")
+_DEEPER_MAPS = ("properties", "patternProperties", "dependentSchemas")
+_DEEPER = ("items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties")
+_EXPANSION_MAX = 10_000
+
+
+def _reference_problems(schema: Schema) -> list[tuple[str, str]]:
+    """What is wrong with the references of a valid schema: each must name one of the schema's own definitions, and
+    following them must come to an end, soon, at every level of a value.
+    """
+    found: list[tuple[str, str]] = []
+    uses: dict[str, list[str]] = {}
+    """Definition (empty: the schema itself) -> definitions that it uses for the same value."""
+    for owner, path, part, in_place in _subschemas(schema):
+        uses.setdefault(owner, [])
+        for keyword in ("$dynamicRef", "$recursiveRef", "$id"):
+            if keyword in part:
+                found.append((f"{path}.{keyword}", f"{keyword!r} is not offered here"))
+        if "$ref" in part:
+            kind, _, name = str(part["$ref"]).removeprefix("#/").partition("/")
+            definitions = schema.get(kind) if kind in ("$defs", "definitions") else None
+            if not isinstance(definitions, dict) or name not in definitions:
+                message = f"the reference {part['$ref']!r} names none of the schema's own '$defs'"
+                found.append((f"{path}.$ref", message))
+            elif in_place:
+                uses[owner].append(f"{kind}/{name}")
+    if not found:
+        problem = _expansion_problem(uses)
+        if problem:
+            found.append(("$", problem))
+    return found
+
+
+def _subschemas(schema: Schema) -> Iterator[tuple[str, str, Schema, bool]]:
+    """Every part of a schema that is a schema: (definition it lies in, path, part, is it about the same value)."""
+    pending: list[tuple[str, str, Any, bool]] = [("", "$", schema, True)]
+    while pending:
+        owner, path, part, in_place = pending.pop()
+        if not isinstance(part, dict):
+            continue
+        yield owner, path, part, in_place
+        for kind in ("$defs", "definitions"):
+            for name, each in part.get(kind, {}).items():
+                pending.append((f"{kind}/{name}", f"{path}.{kind}.{name}", each, True))
+        for keyword in _IN_PLACE_LISTS:
+            for index, each in enumerate(part.get(keyword, ())):
+                pending.append((owner, f"{path}.{keyword}[{index}]", each, in_place))
+        for index, each in enumerate(part.get("prefixItems", ())):
+            pending.append((owner, f"{path}.prefixItems[{index}]", each, False))
+        for keyword in _IN_PLACE:
+            if keyword in part:
+                pending.append((owner, f"{path}.{keyword}", part[keyword], in_place))
+        for keyword in _DEEPER:
+            if keyword in part:
+                pending.append((owner, f"{path}.{keyword}", part[keyword], False))
+        for keyword in _DEEPER_MAPS:
+            for name, each in part.get(keyword, {}).items():
+                pending.append((owner, f"{path}.{keyword}.{name}", each, False))
+
+
+def _expansion_problem(uses: Mapping[str, list[str]]) -> str:
+    """Why following references for one value would not end, or would take too long; empty when it is fine."""
+    users: dict[str, list[str]] = {name: [] for name in uses}
+    for name, used in uses.items():
+        for each in used:
+            users.setdefault(each, []).append(name)
+    left = {name: len(uses.get(name, ())) for name in users}
+    size = dict.fromkeys(users, 1)
+    ready = [name for name, count in left.items() if count == 0]
+    done = 0
+    while ready:
+        name = ready.pop()
+        done += 1
+        if size[name] > _EXPANSION_MAX:
+            return f"following its references takes more than {_EXPANSION_MAX} steps for one value"
+        for user in users[name]:
+            size[user] += size[name]
+            left[user] -= 1
+            if left[user] == 0:
+                ready.append(user)
+    return "" if done == len(users) else "a definition refers to itself for the same value, without an end"

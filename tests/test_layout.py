@@ -41,6 +41,8 @@ ONLY_IN = {
     "tree_sitter": {"guard"},
     "tree_sitter_lua": {"guard"},
     "jsonschema": {"schemas"},
+    "referencing": {"schemas"},
+    "re2": {"schemas"},
     "sqlite_utils": {"db"},
     "sqlite3": {"db", "registry", "journal", "search", "hosts"},
     "rich": {"cli"},

@@ -321,7 +321,7 @@ class _Check:
     def _schema_problems(self, schema: Schema) -> list[tuple[str, str]]:
         key = json.dumps(schema)
         if key not in self.schemas:
-            self.schemas[key] = schema_problems(schema) or _reference_problems(schema)
+            self.schemas[key] = schema_problems(schema)
         return self.schemas[key]
 
     def _own_schemas(self) -> None:
@@ -649,92 +649,6 @@ def _row(names: Sequence[str], joint: str = " > ") -> str:
     """Names in a row, the middle of a long one left out."""
     shown = list(names) if len(names) <= 8 else [*names[:3], "…", *names[-4:]]
     return joint.join(shown)
-
-
-# ---------------------------------------------------------------- references inside a schema
-
-_IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
-_IN_PLACE = ("not", "if", "then", "else")
-_DEEPER_MAPS = ("properties", "patternProperties", "dependentSchemas")
-_DEEPER = ("items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties")
-_EXPANSION_MAX = 10_000
-
-
-def _reference_problems(schema: Schema) -> list[tuple[str, str]]:
-    """What is wrong with the references of a valid schema: each must name one of the schema's own definitions, and
-    following them must come to an end, soon, at every level of a value.
-    """
-    found: list[tuple[str, str]] = []
-    uses: dict[str, list[str]] = {}
-    """Definition (empty: the schema itself) -> definitions that it uses for the same value."""
-    for owner, path, part, in_place in _subschemas(schema):
-        uses.setdefault(owner, [])
-        for keyword in ("$dynamicRef", "$recursiveRef", "$id"):
-            if keyword in part:
-                found.append((f"{path}.{keyword}", f"{keyword!r} is not offered here"))
-        if "$ref" in part:
-            kind, _, name = str(part["$ref"]).removeprefix("#/").partition("/")
-            definitions = schema.get(kind) if kind in ("$defs", "definitions") else None
-            if not isinstance(definitions, dict) or name not in definitions:
-                message = f"the reference {part['$ref']!r} names none of the schema's own '$defs'"
-                found.append((f"{path}.$ref", message))
-            elif in_place:
-                uses[owner].append(f"{kind}/{name}")
-    if not found:
-        problem = _expansion_problem(uses)
-        if problem:
-            found.append(("$", problem))
-    return found
-
-
-def _subschemas(schema: Schema) -> Iterator[tuple[str, str, Schema, bool]]:
-    """Every part of a schema that is a schema: (definition it lies in, path, part, is it about the same value)."""
-    pending: list[tuple[str, str, Any, bool]] = [("", "$", schema, True)]
-    while pending:
-        owner, path, part, in_place = pending.pop()
-        if not isinstance(part, dict):
-            continue
-        yield owner, path, part, in_place
-        for kind in ("$defs", "definitions"):
-            for name, each in part.get(kind, {}).items():
-                pending.append((f"{kind}/{name}", f"{path}.{kind}.{name}", each, True))
-        for keyword in _IN_PLACE_LISTS:
-            for index, each in enumerate(part.get(keyword, ())):
-                pending.append((owner, f"{path}.{keyword}[{index}]", each, in_place))
-        for index, each in enumerate(part.get("prefixItems", ())):
-            pending.append((owner, f"{path}.prefixItems[{index}]", each, False))
-        for keyword in _IN_PLACE:
-            if keyword in part:
-                pending.append((owner, f"{path}.{keyword}", part[keyword], in_place))
-        for keyword in _DEEPER:
-            if keyword in part:
-                pending.append((owner, f"{path}.{keyword}", part[keyword], False))
-        for keyword in _DEEPER_MAPS:
-            for name, each in part.get(keyword, {}).items():
-                pending.append((owner, f"{path}.{keyword}.{name}", each, False))
-
-
-def _expansion_problem(uses: Mapping[str, list[str]]) -> str:
-    """Why following references for one value would not end, or would take too long; empty when it is fine."""
-    users: dict[str, list[str]] = {name: [] for name in uses}
-    for name, used in uses.items():
-        for each in used:
-            users.setdefault(each, []).append(name)
-    left = {name: len(uses.get(name, ())) for name in users}
-    size = dict.fromkeys(users, 1)
-    ready = [name for name, count in left.items() if count == 0]
-    done = 0
-    while ready:
-        name = ready.pop()
-        done += 1
-        if size[name] > _EXPANSION_MAX:
-            return f"following its references takes more than {_EXPANSION_MAX} steps for one value"
-        for user in users[name]:
-            size[user] += size[name]
-            left[user] -= 1
-            if left[user] == 0:
-                ready.append(user)
-    return "" if done == len(users) else "a definition refers to itself for the same value, without an end"
 
 
 # ---------------------------------------------------------------- the graph

@@ -1,0 +1,57 @@
+"""JSON Schema as it is applied here: whoever wrote a schema, checking a value ends, and stays in the schema."""
+
+import pytest
+
+from ritesmith.schemas import problems, schema_problems
+
+
+def text(pattern):
+    return {"type": "object", "properties": {"x": {"type": "string", "pattern": pattern}}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "does_not"),
+    [
+        ("^[a-z]+$", "abc", "abc\n"),
+        (r"^\d{4}-\d\d$", "2026-01", "26-1"),
+        (r"\p{L}+", "é", "12"),
+        ("^[^\\u0000-\\u001f]*$", "a b", "a\x07b"),
+        (r"^\\u0041$", "\\u0041", "A"),
+        ("^(a+)+$", "a" * 40, "a" * 40 + "!"),
+    ],
+)
+def test_a_pattern_means_what_json_schema_says_and_ends_in_linear_time(pattern, fits, does_not):
+    assert schema_problems(text(pattern)) == []
+    assert problems(text(pattern), {"x": fits}) == []
+    assert [path for path, _ in problems(text(pattern), {"x": does_not})] == ["$.x"]
+
+
+@pytest.mark.parametrize("pattern", ["[", "(", "(?=a)", r"(.)\1", "(a{1000}){1000}"])
+def test_a_pattern_that_cannot_be_matched_so_is_a_problem_of_the_schema(pattern):
+    [(path, message)] = schema_problems(text(pattern))
+    assert path == "$.properties.x.pattern"
+    assert "cannot be used" in message
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"type": "objet"}, "$.type"),
+        ({"patternProperties": {"(a+)+$": {}}}, "$.patternProperties"),
+        ({"$ref": "http://127.0.0.1:9/schema.json"}, "$.$ref"),
+        ({"properties": {"x": {"$ref": "#/$defs/missing"}}}, "$.properties.x.$ref"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "$"),
+    ],
+    ids=["type", "patternProperties", "remote", "missing", "endless"],
+)
+def test_what_could_leave_the_schema_or_never_end_is_refused(schema, path):
+    assert [found for found, _ in schema_problems(schema)] == [path]
+
+
+def test_definitions_of_the_schema_itself_may_be_used():
+    tree = {
+        "$ref": "#/$defs/tree",
+        "$defs": {"tree": {"type": "object", "properties": {"next": {"$ref": "#/$defs/tree"}}}},
+    }
+    assert schema_problems(tree) == []
+    assert [path for path, _ in problems(tree, {"next": {"next": 1}})] == ["$.next.next"]
