@@ -8,16 +8,16 @@ local make_json, make_tables, strings_bytecode = ...
 
 local error, type, next, select, tonumber, load = error, type, next, select, tonumber, load
 local rawget, rawset, rawequal, rawlen = rawget, rawset, rawequal, rawlen
-local raw_pcall, raw_tostring = pcall, tostring
+local raw_pcall, raw_xpcall, raw_tostring = pcall, xpcall, tostring
 local raw_setmetatable, raw_getmetatable = setmetatable, getmetatable
 local collect = collectgarbage
-local sub, find, gsub, format, match = string.sub, string.find, string.gsub, string.format, string.match
+local sub, find, match = string.sub, string.find, string.match
 local gmatch, concat = string.gmatch, table.concat
 local math_type, tointeger = math.type, math.tointeger
 local raw_create, raw_resume, raw_yield, raw_running = coroutine.create, coroutine.resume, coroutine.yield,
   coroutine.running
-local raw_status, raw_isyieldable, raw_close = coroutine.status, coroutine.isyieldable, coroutine.close
-local sethook, getinfo, debug_getmetatable = debug.sethook, debug.getinfo, debug.getmetatable
+local raw_status, raw_isyieldable = coroutine.status, coroutine.isyieldable
+local sethook, getinfo, getlocal, debug_getmetatable = debug.sethook, debug.getinfo, debug.getlocal, debug.getmetatable
 local raw_random, raw_randomseed = math.random, math.randomseed
 
 local CHUNK = "capability"
@@ -104,6 +104,49 @@ local function examine(problem)
   return problem
 end
 
+-- A script's closing handlers run before a protected call returns what it caught. One that raises or yields there could
+-- hide the error it was called for. Of a full stack we hear first, by `noticed`, but Lua calls no message handler when
+-- memory is full; so before an error or a yield leaves a handler, the protected calls below are asked what they hold.
+-- Out of memory, Lua has collected all garbage first: a thread whose token outlived that has nothing to be asked. Only
+-- the buffers of library functions fail without, so those that can be large are called under protection of our own.
+local tokens = raw_setmetatable({}, { __mode = "kv" })
+
+local function look_back()
+  local thread = raw_running()
+  if tokens[thread] then return end
+  local level = 2
+  local info = getinfo(level, "f")
+  while info do
+    -- Of such a frame one sees the function, `noticed` and `true`; while it leaves a call, also the stack of what it
+    -- leaves, and on top the error.
+    if info.func == raw_xpcall and getlocal(level, 4) then
+      local last, beyond = 4, 8
+      while getlocal(level, beyond) do last, beyond = beyond, beyond * 2 end
+      while beyond - last > 1 do
+        local middle = (last + beyond) // 2
+        if getlocal(level, middle) then last = middle else beyond = middle end
+      end
+      local _, problem = getlocal(level, last)
+      if problem == "not enough memory" then stop("memory") end
+    end
+    level = level + 1
+    -- A level is found by counting from the top.
+    if level > LEVELS_MAX then charge(level >> 3) end
+    info = getinfo(level, "f")
+  end
+  tokens[thread] = {}
+end
+
+-- The message handler of every protected call in which code of the script runs: called where an error is raised, before
+-- anything is left.
+local function noticed(problem)
+  if dead then return problem end
+  local limit = exhausted(problem)
+  if limit then stop(limit) end
+  look_back()
+  return problem
+end
+
 local function settle(ok, ...)
   if dead then stop() end
   if ok then return true, ... end
@@ -122,14 +165,14 @@ local function bad_argument(n, name, what)
   end
   local here = getinfo(level - 1, "n") or {}
   local place = getinfo(level, "Sl")
-  local prefix = place and place.currentline > 0 and format("%s:%d: ", place.short_src, place.currentline) or ""
+  local prefix = place and place.currentline > 0 and place.short_src .. ":" .. place.currentline .. ": " or ""
   if here.namewhat == "method" then
     n = n - 1
     if n == 0 then
-      error(prefix .. format("calling '%s' on bad self (%s)", here.name or name, what), 0)
+      error(prefix .. "calling '" .. (here.name or name) .. "' on bad self (" .. what .. ")", 0)
     end
   end
-  error(prefix .. format("bad argument #%d to '%s' (%s)", n, here.name or name, what), 0)
+  error(prefix .. "bad argument #" .. n .. " to '" .. (here.name or name) .. "' (" .. what .. ")", 0)
 end
 
 -- An error of a library function, raised at the place in the script that called it.
@@ -138,7 +181,7 @@ local function library_error(what)
     local info = getinfo(level, "Sl")
     if not info then break end
     if info.short_src ~= "?" then
-      if info.currentline > 0 then what = format("%s:%d: %s", info.short_src, info.currentline, what) end
+      if info.currentline > 0 then what = info.short_src .. ":" .. info.currentline .. ": " .. what end
       break
     end
   end
@@ -304,6 +347,7 @@ end
 -- A namespaced call: one table in, one value out; the reply comes from the parent through the worker.
 local function host_function(name)
   return function(arguments)
+    look_back()
     if arguments == nil then
       arguments = raw_setmetatable({}, json.OBJECT)
     elseif type(arguments) ~= "table" then
@@ -334,7 +378,12 @@ local base = {}
 
 -- `error`, `assert`, `select`, `type` and the raw functions are the reference's own.
 
-function base.pcall(...) return settle(raw_pcall(...)) end
+local function protected(f, ...) return settle(raw_xpcall(f, noticed, ...)) end
+
+function base.pcall(...)
+  if select("#", ...) == 0 then bad_argument(1, "pcall", "value expected") end
+  return protected(...)
+end
 
 -- The handler runs after the call has been left, not at the place of the error: inside it no hook would fire.
 local function handled(handler, ok, ...)
@@ -342,7 +391,7 @@ local function handled(handler, ok, ...)
   if ok then return true, ... end
   local problem = examine((...))
   for _ = 1, 10 do
-    local fine, answer = raw_pcall(handler, problem)
+    local fine, answer = raw_xpcall(handler, noticed, problem)
     if dead then stop() end
     if fine then return false, answer end
     problem = examine(answer)
@@ -352,19 +401,7 @@ end
 
 function base.xpcall(f, handler, ...)
   if type(handler) ~= "function" then expected(2, "xpcall", "function", handler) end
-  return handled(handler, raw_pcall(f, ...))
-end
-
--- A closing handler is told of the error on its way: it must not be the first to hear of a limit, and hide it.
-local guarded_closers = raw_setmetatable({}, { __mode = "k" })
-
-local function guarded_closer(closer)
-  local function guard(object, problem)
-    if dead then stop() end
-    return closer(object, examine(problem))
-  end
-  guarded_closers[guard] = true
-  return guard
+  return handled(handler, raw_xpcall(f, noticed, ...))
 end
 
 function base.setmetatable(...)
@@ -379,8 +416,6 @@ function base.setmetatable(...)
     if rawget(meta, "__mode") ~= nil then
       library_error("weak tables ('__mode') are not offered: what they hold would depend on the garbage collector")
     end
-    local closer = rawget(meta, "__close")
-    if closer ~= nil and not guarded_closers[closer] then rawset(meta, "__close", guarded_closer(closer)) end
     -- A finalizer runs where no hook fires. Without this field at this moment it is never called.
     local finalizer = rawget(meta, "__gc")
     if finalizer ~= nil then
@@ -417,24 +452,26 @@ end
 local function resumed(thread, ok, ...)
   if dead then stop() end
   if not ok then return false, examine((...)) end
-  if rawequal((...), HOST) then return resumed(thread, raw_resume(thread, raw_yield(...))) end
+  if rawequal((...), HOST) then
+    look_back()
+    return resumed(thread, raw_resume(thread, raw_yield(...)))
+  end
   return true, ...
 end
 
 local function wrapped(thread, ok, ...)
   if dead then stop() end
-  if ok then
-    if rawequal((...), HOST) then return wrapped(thread, raw_resume(thread, raw_yield(...))) end
-    return ...
+  if not ok then error(examine((...)), 2) end
+  if rawequal((...), HOST) then
+    look_back()
+    return wrapped(thread, raw_resume(thread, raw_yield(...)))
   end
-  local problem = examine((...))
-  if raw_status(thread) == "dead" then
-    -- Leaves its to-be-closed variables, as the reference does.
-    local closed, other = raw_close(thread)
-    if dead then stop() end
-    if not closed and other ~= nil then problem = examine(other) end
-  end
-  error(problem, 2)
+  return ...
+end
+
+local function passed(ok, ...)
+  if ok then return ... end
+  error((...), 0)
 end
 
 function coroutines.resume(thread, ...)
@@ -444,12 +481,14 @@ end
 
 function coroutines.wrap(f)
   if type(f) ~= "function" then expected(1, "wrap", "function", f) end
-  local thread = create(f)
+  -- Leaves the to-be-closed variables of `f`, as the reference does.
+  local thread = create(function(...) return passed(raw_xpcall(f, noticed, ...)) end)
   return function(...) return wrapped(thread, raw_resume(thread, ...)) end
 end
 
 function coroutines.yield(...)
   if raw_running() == main then library_error("attempt to yield from outside a coroutine") end
+  look_back()
   return raw_yield(...)
 end
 
@@ -628,8 +667,8 @@ for group, library in next, libraries do
     __metatable = false,
     __name = "library",
     __newindex = function(_, key)
-      library_error(format("the library '%s' is read-only: '%s' cannot be set; write a local function instead",
-        group, tostring(key)))
+      library_error("the library '" .. group .. "' is read-only: '" .. tostring(key)
+        .. "' cannot be set; write a local function instead")
     end,
     __pairs = function()
       if debug_getmetatable(library) then load_texts() end

@@ -19,7 +19,7 @@ local raw_utf8_len, raw_offset = utf8.len, utf8.offset
 local mininteger = math.mininteger
 
 -- What cannot run long is the reference's own.
-local library = { char = char, len = string.len, sub = sub, packsize = string.packsize,
+local library = { len = string.len, sub = sub, packsize = string.packsize,
   unpack = string.unpack }
 
 -- Steps of the reference's matcher that one call may need at most, and how many of them cost one unit of fuel.
@@ -624,7 +624,7 @@ local function expanded(replacement, subject, first, last, ...)
   end
   n = n + 1
   pieces[n] = sub(replacement, at)
-  return concat(pieces, "", 1, n)
+  return finish("gsub", raw_pcall(concat, pieces, "", 1, n))
 end
 
 local function replaced(replacement, kind, subject, first, last, ...)
@@ -756,6 +756,12 @@ function library.rep(subject, count, separator)
   return finish("rep", raw_pcall(raw_rep, subject, count, separator))
 end
 
+function library.char(...)
+  local code = ...
+  if select("#", ...) == 1 and math_type(code) == "integer" and code >= 0 and code <= 255 then return char(code) end
+  return finish("char", raw_pcall(char, ...))
+end
+
 function library.byte(subject, first, last)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "byte") end
   if first == nil then first = 1 elseif math_type(first) ~= "integer" then first = integer_argument(first, 2, "byte") end
@@ -773,20 +779,23 @@ end
 
 function library.lower(subject)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "lower") end
-  if #subject > 64 then charge(#subject >> 5) end
-  return raw_lower(subject)
+  if #subject <= 64 then return raw_lower(subject) end
+  charge(#subject >> 5)
+  return finish("lower", raw_pcall(raw_lower, subject))
 end
 
 function library.upper(subject)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "upper") end
-  if #subject > 64 then charge(#subject >> 5) end
-  return raw_upper(subject)
+  if #subject <= 64 then return raw_upper(subject) end
+  charge(#subject >> 5)
+  return finish("upper", raw_pcall(raw_upper, subject))
 end
 
 function library.reverse(subject)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "reverse") end
-  if #subject > 64 then charge(#subject >> 5) end
-  return raw_reverse(subject)
+  if #subject <= 64 then return raw_reverse(subject) end
+  charge(#subject >> 5)
+  return finish("reverse", raw_pcall(raw_reverse, subject))
 end
 
 -- Formats are read once: does any directive show something that the reference would show by address or by platform?
@@ -876,7 +885,12 @@ end
 
 -- ---------------------------------------------------------------- utf8
 
-local unicode = { char = utf8.char, charpattern = utf8.charpattern, codepoint = utf8.codepoint, codes = utf8.codes }
+local raw_utf8_char = utf8.char
+local unicode = { charpattern = utf8.charpattern, codepoint = utf8.codepoint, codes = utf8.codes }
+
+function unicode.char(...)
+  return finish("char", raw_pcall(raw_utf8_char, ...))
+end
 
 function unicode.len(subject, ...)
   if type(subject) == "string" and #subject > 64 then charge(#subject >> 4) end
