@@ -25,7 +25,7 @@ from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, decide, load_policy
 from ritesmith.guard.trial import TrialReport, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
-from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text
+from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
 from ritesmith.journal import Journal, held
 from ritesmith.models import (
     EFFECT_ORDER,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 GUARD_VERSION = "1"
 ROUNDS = 3
 SEARCH_LIMIT = 10
+DEMO_FILES = ("order.json", "refund_examples.json")
 
 
 class Checked(Value):
@@ -307,10 +308,13 @@ class RiteSmith:
 
         Raises Rejected with every finding; then nothing was written.
         """
+        return self.publish_checked(self._passed(file), source="person", author=_user())
+
+    def _passed(self, file: Path) -> Checked:
         checked = self.check_file(file)
         if checked.errors:
             raise Rejected(f"'{file}' has {_count(len(checked.errors), 'error')}", findings=checked.findings)
-        return self.publish_checked(checked, source="person", author=_user())
+        return checked
 
     def publish_checked(
         self,
@@ -409,7 +413,7 @@ class RiteSmith:
         artifact = self.registry.get(reference) if "@" in reference or "." not in reference else self._newest(reference)
         if artifact.status != "draft":
             raise Conflict(f"'{artifact.ref}' waits for no approval; it is {artifact.status}")
-        if digest is not None and not artifact.digest.startswith(digest):
+        if digest is not None and not saga.is_digest_of(digest, artifact.digest):
             raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
         parts = [self.registry.by_digest(each) for each in artifact.provenance.pins.values()]
         approved = [*(part for part in parts if part.status == "draft"), artifact]
@@ -464,10 +468,8 @@ class RiteSmith:
         Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
         InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
         """
-        artifact = self._runnable(reference)
+        artifact = self._runnable(reference, input)
         state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
-        hint = f"see its input schema: ritesmith show {artifact.ref}"
-        check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         workflow = self._workflow_of_run(state)
         pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
         run = self.new_id()
@@ -590,9 +592,13 @@ class RiteSmith:
             raise NotFound(f"there is no run '{given}'", hint=hint)
         return str(rows[0]["id"])
 
-    def _runnable(self, reference: str | Path) -> Artifact:
+    def _runnable(self, reference: str | Path, input: JSON) -> Artifact:
+        """What is to be run, with `input` held against its schema; a file is published only when it may run on that."""
         if isinstance(reference, Path) or str(reference).endswith(".json"):
-            artifact, _ = self.publish_file(Path(reference))
+            checked = self._passed(Path(reference))
+            if checked.workflow is not None:
+                check_value("input", input, checked.workflow.input, f"'{reference}'")
+            artifact, _ = self.publish_checked(checked, source="person", author=_user())
         elif reference.endswith(".lua"):
             raise InvalidInput(
                 f"'{reference}' is a file; a capability is run by its name",
@@ -607,6 +613,8 @@ class RiteSmith:
             )
         if artifact.status == "revoked":
             raise Conflict(f"'{artifact.ref}' was revoked and may not start", hint="run another version")
+        hint = f"see its input schema: ritesmith show {artifact.ref}"
+        check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         return artifact
 
     def _usable(self, reference: str) -> Artifact:
@@ -728,17 +736,8 @@ class RiteSmith:
         world = json.loads((demo / "store.json").read_text(encoding="utf-8"))
         with transaction(self.connection):
             added = hosts.store.write_world(self.connection, world, self.clock.now())
-        written, kept = [], []
-        for name in ("order.json", "refund_examples.json"):
-            target = folder / name
-            try:
-                with target.open("x", encoding="utf-8") as file:
-                    file.write((demo / name).read_text(encoding="utf-8"))
-                written.append(name)
-            except FileExistsError:
-                kept.append(name)
-            except OSError as error:
-                raise InvalidInput(f"'{target}' cannot be written: {error.strerror}") from None
+        written = [name for name in DEMO_FILES if write_new(folder / name, (demo / name).read_bytes())]
+        kept = [name for name in DEMO_FILES if name not in written]
         return {"documents": added, "written": written, "kept": kept}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ritesmith import hosts
 from ritesmith.contract import shape_findings
 from ritesmith.db import transaction
-from ritesmith.errors import ForgeExhausted, InvalidInput
+from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable
 from ritesmith.forge.compose import Composition, compose
 from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge, normalise
 from ritesmith.models import (
@@ -75,7 +75,10 @@ class CandidateReport(Value):
 
 
 class ForgeReport(Value):
-    """What one `forge` did: the artifact in the end, and how it came to it. Without a model `tokens` is 0."""
+    """What one `forge` did: the artifact in the end, and how it came to it.
+
+    Tokens are 0 without a model, and None where the server did not say how many it took.
+    """
 
     intent: str
     tier: str
@@ -91,10 +94,10 @@ class ForgeReport(Value):
     dry_run: bool = False
     model: str | None = None
     calls: int = 0
-    tokens: int = 0
-    tokens_in: int = 0
-    tokens_cached: int = 0
-    tokens_out: int = 0
+    tokens: int | None = 0
+    tokens_in: int | None = 0
+    tokens_cached: int | None = 0
+    tokens_out: int | None = 0
     cost: float | None = None
     seconds: float = 0.0
 
@@ -125,16 +128,20 @@ class Forging:
         self.gaps: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] = ()
         self.replies: list[Reply] = []
+        self.asked: list[str] = []
         self.began = perf_counter()
 
     def run(self) -> ForgeReport:
         """Try the tiers in order; the report of the first that came to something, or ForgeExhausted with it."""
         for tier in (self.reuse, self.compose, self.author):
             began = perf_counter()
-            result, reason, artifact, published = tier()
-            self.tiers.append(
-                TierReport(tier=tier.__name__, result=result, reason=reason, seconds=perf_counter() - began)
-            )
+            try:
+                result, reason, artifact, published = tier()
+            except ModelUnavailable as error:
+                self.told(tier.__name__, "none", error.message, began)
+                error.facts["report"] = self.report("none", error.message, None, ()).model_dump(mode="json")
+                raise
+            self.told(tier.__name__, result, reason, began)
             if artifact is not None:
                 report = self.report(result, reason, artifact, published)
                 if not self.dry_run:
@@ -148,6 +155,10 @@ class Forging:
             report=report.model_dump(mode="json"),
         )
 
+    def told(self, tier: str, result: str, reason: str, began: float) -> None:
+        """Keep what a tier came to."""
+        self.tiers.append(TierReport(tier=tier, result=result, reason=reason, seconds=perf_counter() - began))
+
     def remember(self, report: ForgeReport, artifact: Artifact) -> None:
         """Log the decision; the caller's words find what was made for them, or will once it is approved."""
         registry, intent = self.app.registry, self.request.intent
@@ -158,8 +169,8 @@ class Forging:
 
     def report(self, tier: str, reason: str, artifact: Artifact | None, published: tuple[str, ...]) -> ForgeReport:
         """What has been done so far."""
-        tokens_in = sum(reply.tokens_in or 0 for reply in self.replies)
-        tokens_out = sum(reply.tokens_out or 0 for reply in self.replies)
+        tokens_in = _total(reply.tokens_in for reply in self.replies)
+        tokens_out = _total(reply.tokens_out for reply in self.replies)
         return ForgeReport(
             intent=self.request.intent,
             tier=tier,
@@ -175,9 +186,9 @@ class Forging:
             dry_run=self.dry_run,
             model=self.replies[-1].model if self.replies else None,
             calls=len(self.replies),
-            tokens=tokens_in + tokens_out,
+            tokens=_total((tokens_in, tokens_out)),
             tokens_in=tokens_in,
-            tokens_cached=sum(reply.tokens_cached or 0 for reply in self.replies),
+            tokens_cached=_total(reply.tokens_cached for reply in self.replies),
             tokens_out=tokens_out,
             seconds=perf_counter() - self.began,
         )
@@ -369,12 +380,13 @@ class Forging:
         draft, before = Draft(), None
         without: tuple[str, ...] = ()
         for round_ in range(self.rounds + 1):
-            short = self.over_budget()
+            short = self.over_budget(messages)
             if short:
                 return "none", short, None, ()
             self.on_progress("asking the model" if round_ == 0 else f"repair {round_} of {self.rounds}")
             reply = ask(self.settings, messages, without=without)
             self.replies.append(reply)
+            self.asked.append(_text(messages))
             without = reply.without
             new, findings = parse_draft(reply.text, truncated=reply.truncated)
             draft = merge_draft(self.without_taken(draft), new)
@@ -403,15 +415,24 @@ class Forging:
         contracts = [self.app.library.capability(each.digest).contract for each in allowed]
         return contracts, [each.text for each in allowed[:NEIGHBOURS] if each.digest in order]
 
-    def over_budget(self) -> str:
-        """Why another answer could pass the budget, which is reserved before the call; empty when it cannot."""
+    def over_budget(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """Why another call could pass the budget, which is reserved before it; empty when it cannot.
+
+        Where nobody has counted, a token is taken to be three characters, which is more than English or code takes.
+        """
         if self.max_tokens is None or self.settings is None:
             return ""
-        used = sum((reply.tokens_in or 0) + (reply.tokens_out or 0) for reply in self.replies)
-        longest = self.settings.max_tokens
+        used = sum(
+            (len(reply.text) // 3 if reply.tokens_out is None else reply.tokens_out)
+            + (len(asked) // 3 if reply.tokens_in is None else reply.tokens_in)
+            for reply, asked in zip(self.replies, self.asked, strict=True)
+        )
+        longest = len(_text(messages)) // 3 + self.settings.max_tokens
         if used + longest <= self.max_tokens:
             return ""
-        return f"the budget of {self.max_tokens} tokens, {used} of them spent, has no room for an answer of {longest}"
+        return (
+            f"the budget of {self.max_tokens} tokens, {used} of them spent, has no room for a call of up to {longest}"
+        )
 
     def check_draft(self, draft: Draft, shown: Sequence[Mapping[str, Any]]) -> tuple[list[Checked], list[Finding]]:
         """Check every block of a draft, the main one against the caller's examples too."""
@@ -485,13 +506,15 @@ class Forging:
             if problems:
                 place = len(self.request.examples) - held_back + index + 1
                 return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
-        prompt = hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest()
+        prompt = hashlib.sha256(_text(messages).encode()).hexdigest()
         used = self.app.capabilities_of(main.workflow, drafted) if main.workflow is not None else {}
         artifacts: list[tuple[Artifact, bool]] = []
         with transaction(self.app.connection):
             for one in (*(part for part in checked[:-1] if part.name in used), main):
                 before = {artifact.name: artifact for artifact, _ in artifacts}
-                artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before))
+                # A model's own examples prove nothing about the intent: without the caller's, a person decides.
+                waits = not self.request.examples
+                artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before, force_approval=waits))
         total = len(self.request.examples)
         reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
         reason += f"; {total} of {total} caller's examples pass" if total else ""
@@ -513,7 +536,7 @@ class Forging:
     def publish(self, checked: Checked, source: Literal["composed", "model"], **more: Any) -> tuple[Artifact, bool]:
         """Publish what was checked; in a dry run only what it would be is told."""
         reply = self.replies[-1] if self.replies else None
-        spent = sum((each.tokens_in or 0) + (each.tokens_out or 0) for each in self.replies)
+        spent = _total(count for each in self.replies for count in (each.tokens_in, each.tokens_out))
         return self.app.publish_checked(
             checked,
             source=source,
@@ -579,11 +602,23 @@ def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | 
         if all(found is None for found, _ in fits):
             wrong = fits[0][1][0]
             raise InvalidInput(f"example {index + 1}: {wrong.where.path} {wrong.message}", hint=wrong.hint)
+    if effect not in EFFECT_ORDER:
+        raise InvalidInput(f"the effect {effect!r} is none", hint="say pure, read or write")
     return Request(intent=words, examples=tuple(examples), effect=effect, name=name)
 
 
 def _steps(draft: Mapping[str, JSON]) -> int:
     return sum(1 for node in draft.get("nodes", []) if node.get("kind") == "task")
+
+
+def _text(messages: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(messages, sort_keys=True)
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """The sum, or None when one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _times(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,21 @@ def read_text(file: Path) -> str:
     except OSError as error:
         raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
     return decode(data, str(file))
+
+
+def write_new(file: Path, data: bytes) -> bool:
+    """Make a file with this content, whole or not at all; False when there is one, which stays as it is."""
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        os.link(part, file)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise InvalidInput(f"'{file}' cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return True
 
 
 def decode(data: bytes, what: str) -> str:

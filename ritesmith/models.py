@@ -370,7 +370,8 @@ class Provenance(Value):
     author: str = ""
     model: str | None = None
     prompt_digest: str | None = None
-    tokens: int = 0
+    tokens: int | None = 0
+    """None where the server did not say."""
     cost: float | None = None
     findings: tuple[Finding, ...] = ()
     trial: dict[str, Any] = {}

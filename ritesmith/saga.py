@@ -709,7 +709,7 @@ def decide_approval(
             hint=f"ritesmith resume {state.run}",
         )
     asked = state.waiting.data["digest"]
-    if digest is not None and (len(digest) < DIGEST_DIGITS_MIN or not asked.startswith(digest)):
+    if digest is not None and not is_digest_of(digest, asked):
         raise Conflict(
             f"run '{state.run}' asks for approval of {asked[:12]}, not of {digest[:12]}",
             hint=f"look at what is asked now: ritesmith trace {state.run}",
@@ -750,6 +750,11 @@ def resolve_effect(state: State, *, happened: bool, result: JSON, by: str) -> Re
         raise Conflict(f"run '{state.run}' has no unknown effect; it is {state.status}")
     data = {"happened": happened, "result": result, "by": by, "index": state.unknown.index}
     return Record("effect_resolved", state.path, state.attempt, data)
+
+
+def is_digest_of(given: str, digest: str) -> bool:
+    """Whether a digest, or at least its first 12 digits, was given."""
+    return len(given) >= DIGEST_DIGITS_MIN and digest.startswith(given)
 
 
 def digest_of(value: JSON) -> str:

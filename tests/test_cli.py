@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from conftest import child, environment, fingerprint, start
@@ -771,3 +772,44 @@ def test_what_stands_in_the_data_cannot_write_to_the_terminal(cli, place):
     shown = cli("store", "list", "orders").out
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
     assert "Eve" in shown
+
+
+def test_a_workflow_file_is_not_published_when_the_input_does_not_fit(cli, place):
+    flow = json.loads(cli("show", "data.clean_contacts", "--json").json["text"]) | {"name": "x.flow"}
+    Path("flow.json").write_text(json.dumps(flow))
+    before = fingerprint(place / "registry.db")
+    assert cli("run", "flow.json", "--input", '{"text": 1}').code == 2
+    assert fingerprint(place / "registry.db") == before
+
+
+def test_an_approval_names_at_least_twelve_digits_and_is_told_only_when_it_was_given(cli):
+    run = cli("run", "orders.refund", "--input", "@order.json").run
+    digest = cli("trace", run, "--json").json["waiting"]["digest"]
+    for wrong in ("0" * 64, digest[:11], ""):
+        refused = cli("approve", run, "--digest", wrong)
+        assert refused.code == 4
+        assert "approved" not in refused.err.split("Error")[0]
+    assert cli("approve", run, "--digest", digest[:12]).code == 0
+
+
+def test_an_approved_run_that_fails_afterwards_exits_with_8(cli, place):
+    with closing(sqlite3.connect(place / "registry.db")) as connection, connection:
+        connection.execute("UPDATE store SET value = json_set(value, '$.email', 'nobody') WHERE key = 'ORD-1002'")
+    run = cli("run", "orders.refund", "--input", "@order.json").run
+    done = cli("approve", run)
+    assert done.code == 8
+    assert "compensated" in done.out
+
+
+def test_a_run_that_is_rejected_as_asked_exits_with_0(cli):
+    run = cli("run", "orders.refund", "--input", "@order.json").run
+    assert cli("reject", run).code == 0
+
+
+def test_demo_files_are_written_whole_or_not_at_all(cli, place):
+    kept = Path("order.json").read_text()
+    Path("refund_examples.json").unlink()
+    told = cli("init", "--demo", "--json").json
+    assert (told["written"], told["kept"]) == (["refund_examples.json"], ["order.json"])
+    assert Path("order.json").read_text() == kept
+    assert [each.name for each in place.iterdir() if each.name.startswith(".")] == []

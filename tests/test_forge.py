@@ -384,14 +384,14 @@ def test_a_budget_that_no_answer_fits_in_asks_nothing(forge):
     done = forge.refused(6, INTENT, "--max-tokens", "100", replies=[lua()], examples=EXAMPLES)
     assert forge.author.requests == []
     assert "100 tokens" in done.json["error"]["message"]
-    assert "8192" in done.json["error"]["message"]
+    assert "no room for a call of up to" in done.json["error"]["message"]
 
 
 def test_a_budget_stops_the_repairs(forge):
     dear = ScriptedReply(text=lua("  return {"), usage={"prompt_tokens": 900, "completion_tokens": 100})
-    done = forge.refused(6, INTENT, "--max-tokens", "9000", replies=[dear, lua()], examples=EXAMPLES)
+    done = forge.refused(6, INTENT, "--max-tokens", "12500", replies=[dear, lua()], examples=EXAMPLES)
     assert len(forge.author.requests) == 1
-    assert "9000 tokens" in done.json["error"]["message"]
+    assert "12500 tokens" in done.json["error"]["message"]
     assert done.json["error"]["report"]["tokens"] == 1000
     assert done.json["error"]["report"]["findings"]
 
@@ -709,3 +709,25 @@ def test_two_forges_of_one_draft_publish_it_once(forge):
     assert first.json["artifact"] == "text.initials@1"
     assert second.code in (0, 6)
     assert len(forge.rows("SELECT 1 FROM artifacts WHERE name = 'text.initials'")) == 1
+
+
+def test_tokens_that_the_server_does_not_count_are_unknown_and_still_spend_the_budget(forge):
+    silent = ScriptedReply(text=lua("  return {"), usage=None)
+    done = forge.refused(6, INTENT, "--max-tokens", "13000", replies=[silent, lua()], examples=EXAMPLES)
+    assert len(forge.author.requests) == 1
+    assert "13000 tokens" in done.json["error"]["message"]
+    assert done.json["error"]["report"]["tokens"] is None
+
+
+def test_what_a_model_wrote_without_an_example_of_the_caller_waits_for_a_person(forge):
+    assert forge(INTENT, replies=[lua()]).json["status"] == "draft"
+    assert (
+        forge("initials of a full name", replies=[lua(name="text.other")], examples=EXAMPLES).json["status"] == "active"
+    )
+
+
+def test_a_model_that_does_not_answer_leaves_the_report_of_what_was_tried(forge):
+    refused = forge.refused(6, INTENT, replies=[ScriptedReply(status=404, body="{}")], examples=EXAMPLES)
+    report = refused.json["error"]["report"]
+    assert [tier["tier"] for tier in report["tiers"]] == ["reuse", "compose", "author"]
+    assert report["artifact"] is None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ritesmith import __version__
-from ritesmith.errors import Conflict, ForgeExhausted, InvalidInput, RiteSmithError
+from ritesmith.errors import Conflict, ForgeError, InvalidInput, RiteSmithError
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
@@ -185,8 +185,8 @@ def forge(
             dry_run=dry_run,
             on_progress=talk if sys.stderr.isatty() else lambda text: None,
         )
-    except ForgeExhausted as error:
-        if not as_json:
+    except ForgeError as error:
+        if not as_json and "report" in error.facts:
             show.forge(error.facts["report"])
         raise
     emit(report.model_dump(mode="json")) if as_json else show.forge(report.model_dump(mode="json"))
@@ -418,10 +418,11 @@ def _answer(
 ) -> int:
     found = app.run_id(run)
     waiting = app.view(found).waiting
-    if waiting is not None and waiting.kind == "approval" and not as_json:
-        talk(f"{decision}: {waiting.prompt} ({waiting.digest[:12]})")
     app.answer(found, decision, by=by, comment=comment, digest=digest)
-    return _drive(app, found, wait_seconds, as_json, exit_code=False)
+    if waiting is not None and not as_json:
+        talk(f"{decision}: {waiting.prompt} ({waiting.digest[:12]})")
+    # A run that ends because it was rejected has done what it was told.
+    return _drive(app, found, wait_seconds, as_json, exit_code=decision == "approved")
 
 
 @ritesmith.command()
@@ -434,7 +435,7 @@ def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json
     """Give a RUN the callback it waits for."""
     found = app.run_id(run)
     app.deliver(found, _json_of(payload))
-    return _drive(app, found, wait_seconds, as_json, exit_code=False)
+    return _drive(app, found, wait_seconds, as_json)
 
 
 @ritesmith.command()
@@ -448,7 +449,7 @@ def resolve(app: RiteSmith, run: str, happened: bool, result: str, by: str | Non
     """Tell what became of the unknown write of a RUN."""
     found = app.run_id(run)
     app.resolve(found, happened=happened, result=_json_of(result), by=by)
-    return _drive(app, found, 60.0, as_json, exit_code=False)
+    return _drive(app, found, 60.0, as_json)
 
 
 @ritesmith.command()
@@ -554,7 +555,7 @@ def _json_of(given: str) -> Any:
 
 
 def _drive(app: RiteSmith, run: str, wait_seconds: float, as_json: bool, *, exit_code: bool = True) -> int:
-    """Carry a run on and show how it stands; the exit code tells a failed run where one was asked to run."""
+    """Carry a run on and show how it stands; the exit code tells whether it ended badly."""
     from ritesmith.cli import show
 
     view: RunView = app.drive(run, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds)

@@ -92,6 +92,10 @@ def _minute(at: float | None) -> str:
     return _when(at)[:16].replace("T", " ")
 
 
+def _known(number: int | None) -> str:
+    return "unknown" if number is None else str(number)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -145,7 +149,7 @@ def forge(report: Mapping[str, Any]) -> None:
     cost = "" if report["cost"] is None else f", cost {report['cost']}"
     model = f" from {report['model']} in {report['calls']} calls" if report["model"] else ""
     seconds = _seconds(report["seconds"])
-    out.print(f"findings {len(report['findings'])}, tokens {report['tokens']}{model}{cost}, time {seconds}")
+    out.print(f"findings {len(report['findings'])}, tokens {_known(report['tokens'])}{model}{cost}, time {seconds}")
     if not report["artifact"]:
         return
     verb = {"exact": "reused", "verified": "reused", "composed": "composed", "authored": "authored"}[report["tier"]]
@@ -222,7 +226,7 @@ def artifact(details: Mapping[str, Any]) -> None:
     if details["description"]:
         pairs.insert(1, ("description", Text(details["description"])))
     if provenance["model"]:
-        pairs.append(("model", f"{provenance['model']}, {provenance['tokens']} tokens"))
+        pairs.append(("model", f"{provenance['model']}, {_known(provenance['tokens'])} tokens"))
     trial = provenance["trial"]
     if trial.get("cases"):
         spent = f"at most {trial['fuel_max']} fuel"
@@ -370,6 +374,7 @@ def runs(rows: Sequence[Mapping[str, Any]]) -> None:
     table = _table("run", "workflow", "status", "started", "due")
     for column in table.columns:
         column.no_wrap = column.header != "workflow"
+    table.columns[0].min_width = 11  # an id that is cut cannot be copied
     for row in rows:
         status = _status(row["status"])
         if row["outcome"]:
