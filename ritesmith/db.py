@@ -38,19 +38,40 @@ def open_db(
     """
     name = str(path)
     try:
-        connection = sqlite3.connect(name, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        return _connect(name, name, synchronous, busy_seconds)
+    except sqlite3.Error as error:
+        if not _only_readable(name):
+            raise store_error(name, error) from None
+    # WAL wants to write beside the file even to read it, unless it is told that nobody writes
+    # (https://sqlite.org/wal.html#readonly). What wants to write is then refused by SQLite itself.
+    try:
+        return _connect(f"{Path(name).absolute().as_uri()}?mode=ro&immutable=1", name, synchronous, busy_seconds)
     except sqlite3.Error as error:
         raise store_error(name, error) from None
+
+
+def _connect(target: str, name: str, synchronous: str, busy_seconds: float) -> sqlite3.Connection:
+    uri = target != name
+    connection = sqlite3.connect(target, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=uri)
     try:
         connection.row_factory = sqlite3.Row
-        _prepare(connection, name, synchronous, busy_seconds)
-    except sqlite3.Error as error:
-        connection.close()
-        raise store_error(name, error) from None
+        _prepare(connection, name, synchronous, busy_seconds, wal=not uri and name != MEMORY)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _only_readable(name: str) -> bool:
+    """Whether the file lies there complete, and neither it nor its folder can be written by this process."""
+    file = Path(name)
+    unfinished = file.with_name(file.name + "-wal")
+    return (
+        file.is_file()
+        and not os.access(file, os.W_OK)
+        and not os.access(file.parent, os.W_OK)
+        and not (unfinished.exists() and unfinished.stat().st_size)
+    )
 
 
 def open_throwaway() -> sqlite3.Connection:
@@ -96,7 +117,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_seconds: float) -> None:
+def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_seconds: float, *, wal: bool) -> None:
     # One statement, so one moment: another process may be making the file between two.
     version, owner, tables = connection.execute(
         "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
@@ -112,7 +133,7 @@ def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_s
             f"'{name}' was written by a newer RiteSmith (schema {version}; this program knows {SCHEMA_VERSION})",
             hint="upgrade ritesmith, or name another file with --db",
         )
-    if name != MEMORY:
+    if wal:
         _use_wal(connection, busy_seconds)
     connection.execute(f"PRAGMA synchronous = {synchronous.upper()}")
     connection.execute("PRAGMA foreign_keys = ON")
