@@ -1,4 +1,4 @@
-"""`RiteSmith` wires the stages, from intent to trace. The only file that knows the order."""
+"""`RiteSmith` wires the stages, from intent to trace. It and `forging` know the order."""
 
 from __future__ import annotations
 

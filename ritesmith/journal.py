@@ -1,4 +1,7 @@
-"""The journal: append and read a run's entries. It is the truth; the table `runs` is an index that entries rebuild.
+"""The journal: append and read a run's entries. It is the truth: status, outcome and trace are folded from it.
+
+The table `runs` repeats status, outcome and due time for listing, and keeps what is no history: who drives a run, its
+idempotency key, and how many entries it must have.
 
 Each entry's hash covers the one before it, so that an edited journal is found. Every append carries the fencing token
 of the lease under which it was made (Kleppmann, "How to do distributed locking", 2016): a stale owner cannot write.
