@@ -131,9 +131,10 @@ def forge(report: Mapping[str, Any]) -> None:
     for tier in report["tiers"]:
         tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
     out.print(tiers)
-    order = {"exact": 0, "verified": 1, "proposed": 2, "none": 3}
-    ranked = sorted(report["candidates"], key=lambda each: (order[each["tier"]], each["vetoed"]))
-    shown = ([each for each in ranked if each["tier"] != "none"] or ranked)[:CANDIDATES_SHOWN]
+    ranked = sorted(report["candidates"], key=lambda each: each["vetoed"])
+    tiers_of = [("exact", "verified"), ("proposed",), ("none",)]
+    groups = ([each for each in ranked if each["tier"] in names] for names in tiers_of)
+    shown = next((group for group in groups if group), [])[:CANDIDATES_SHOWN]
     if shown:
         table = _table("candidate", "score", "examples", "verdict", "why")
         table.columns[0].no_wrap = True
