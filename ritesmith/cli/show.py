@@ -89,7 +89,7 @@ def _when(at: float | None) -> str:
 
 
 def _minute(at: float | None) -> str:
-    return _when(at)[:16].replace("T", " ")
+    return _when(at)[5:16].replace("T", " ")
 
 
 def _known(number: int | None) -> str:
