@@ -26,6 +26,7 @@ from ritesmith.models import (
     CapabilityExample,
     Contract,
     Finding,
+    Schema,
     Value,
     Where,
     WorkflowExample,
@@ -44,6 +45,9 @@ MAKING = ("composed", "authored")
 """Tiers that publish something new; the others find what is there, and remember the words themselves."""
 GUARDED_STEPS_MIN = 2
 """A composition of one step is the capability itself: that is for the reuse ladder to judge."""
+
+FROZEN = ("$.input", "$.output")
+"""Parts of a draft that a repair leaves alone, unless a finding is about them."""
 
 NO_MODEL = (
     "to have the missing part written, name a model server: set OPENAI_API_KEY, or RITESMITH_LLM_BASE_URL for any "
@@ -129,6 +133,7 @@ class Forging:
         self.findings: tuple[Finding, ...] = ()
         self.replies: list[Reply] = []
         self.asked: list[str] = []
+        self.frozen: dict[str, dict[str, Schema | None]] = {}
         self.began = perf_counter()
 
     def run(self) -> ForgeReport:
@@ -446,14 +451,14 @@ class Forging:
             main = draft.workflow is None and index == len(draft.capabilities) - 1
             examples, wrong = self.examples("capability", shown) if main else ((), [])
             one = self.app.check_capability_text(text, file, examples)
-            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one)]
+            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
             checked.append(one)
             if one.capability is not None:
                 drafted[one.name] = one.capability
         if draft.workflow is not None and len(drafted) == len(draft.capabilities):
             examples_, wrong = self.examples("workflow", shown)
             one = self.app.check_workflow_value(draft.workflow, "workflow.json", drafted=drafted, examples=examples_)
-            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one)]
+            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
             checked.append(one)
         if checked and self.request.name and checked[-1].name and checked[-1].name != self.request.name:
             message = f"it is called {checked[-1].name!r}, and {self.request.name!r} is asked for"
@@ -493,6 +498,24 @@ class Forging:
         taken = {finding.where.file for finding in self.findings if finding.code == "name_taken"}
         kept = tuple(text for text in draft.capabilities if capability_name(text) not in taken)
         return draft.model_copy(update={"capabilities": kept})
+
+    def contract_changed(self, checked: Checked) -> list[Finding]:
+        """A repair mends code; the schemas that a draft came with, once sound, are not weakened to let it pass."""
+        said = checked.workflow or (checked.capability.contract if checked.capability else None)
+        if said is None or any(finding.where.path.startswith(FROZEN) for finding in checked.errors):
+            return []
+        schemas = {"input": said.input, "output": said.output}
+        first = self.frozen.setdefault(checked.name, schemas)
+        return [
+            Finding(
+                code="contract_changed",
+                where=Where(file=checked.name, path=f"$.{side}"),
+                message=f"the {side} schema of '{checked.name}' was changed while its code was repaired",
+                hint=f"give it as it was: {json.dumps(first[side])}",
+            )
+            for side in schemas
+            if schemas[side] != first[side]
+        ]
 
     def accept(
         self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]

@@ -731,3 +731,17 @@ def test_a_model_that_does_not_answer_leaves_the_report_of_what_was_tried(forge)
     report = refused.json["error"]["report"]
     assert [tier["tier"] for tier in report["tiers"]] == ["reuse", "compose", "author"]
     assert report["artifact"] is None
+
+
+def test_a_repair_cannot_weaken_the_contract(forge):
+    anything = {"type": "object", "properties": {"initials": {}}}
+    replies = [lua("  return { initials = 1 }"), lua(output=anything), lua()]
+    done = forge(INTENT, replies=replies, examples=EXAMPLES)
+    assert len(forge.author.requests) == 3
+    assert "contract_changed" in forge.author.requests[2]["messages"][-1]["content"]
+    assert done.json["artifact"] == "text.initials@1"
+
+
+def test_a_repair_may_change_a_schema_that_was_wrong(forge):
+    done = forge(INTENT, replies=[lua(output={"type": "objet"}), lua()], examples=EXAMPLES)
+    assert done.json["artifact"] == "text.initials@1"
