@@ -16,6 +16,7 @@ from ritesmith.models import JSON, Value
 P = ParamSpec("P")
 R = TypeVar("R")
 PIECE_CHARACTERS = 24
+DRIP_SECONDS = 0.02
 USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
@@ -95,8 +96,11 @@ class ScriptedReply(Value):
     content_type: str = "application/json"
     stall: Literal["", "before", "within"] = ""
     """Say nothing until the server closes: before the headers, or after half of the answer."""
+    drip: Literal["", "headers", "comments", "whole", "refusal"] = ""
+    """Send a byte now and then until the client hangs up or the server closes, and never come to an end: in the
+    headers, as comments of a stream, in the body of a whole answer, or in that of a refusal."""
     cut: bool = False
-    """Drop the connection after half of the answer."""
+    """Drop the connection after half of the answer, or after a `body`."""
     refuse: str = ""
     """Answer 400 and say that this request field is not known, if the request sets it; the reply is then kept."""
     whole: bool = False
@@ -197,10 +201,13 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.script._next(sent, dict(self.headers.items()))
         if reply.stall == "before":
             self._stall()
+        elif reply.drip:
+            self._drip(reply)
         elif reply.body is not None or reply.status != 200:
             refusal = json.dumps({"error": {"message": reply.text or "scripted"}})
             body = refusal if reply.body is None else reply.body
             self._send(reply.status, reply.headers, reply.content_type, body)
+            self.close_connection = reply.cut
         elif sent.get("stream") and not reply.whole:
             self._stream(reply, bool((sent.get("stream_options") or {}).get("include_usage")))
         else:
@@ -251,6 +258,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(data)
+
+    def _drip(self, reply: ScriptedReply) -> None:
+        kind = "text/event-stream" if reply.drip == "comments" else "application/json"
+        status = 400 if reply.drip == "refusal" else reply.status
+        self.wfile.write(f"HTTP/1.1 {status} Scripted\r\nContent-Type: {kind}\r\n".encode())
+        self.wfile.write(b"X-Slow: " if reply.drip == "headers" else b"Content-Length: 1000000\r\n\r\n")
+        while not self.script._closing.wait(DRIP_SECONDS):
+            self.wfile.write(b": ping\n\n" if reply.drip == "comments" else b" " if reply.drip == "whole" else b"x")
+        self.close_connection = True
 
     def _stall(self) -> None:
         self.script._closing.wait()

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from ritesmith.errors import InvalidInput, ModelUnavailable
-from ritesmith.forge.author import ModelSettings, ask, settings_from_env
+from ritesmith.forge.author import ANSWER_BYTES_MAX, ModelSettings, ask, settings_from_env
 from ritesmith.forge.blocks import Draft, lua_complete, merge_draft, parse_draft
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 
@@ -241,6 +241,45 @@ def test_an_answer_that_drips_for_too_long_is_given_up() -> None:
     with ScriptedAuthor(["a long answer " * 200]) as author, pytest.raises(ModelUnavailable) as caught:
         ask(settings(author, answer_seconds=100), MESSAGES, clock=lambda: float(next(ticks)))
     assert caught.value.facts["reason"] == "time_out"
+
+
+@pytest.mark.parametrize("drip", ["headers", "comments", "whole", "refusal"])
+def test_a_server_that_drips_without_an_end_is_cut_off(drip: str) -> None:
+    with ScriptedAuthor([ScriptedReply.model_validate({"drip": drip})] * 3) as author:
+        error = failure(author, answer_seconds=0.2)
+        assert author.left == 2
+    assert (error.facts["reason"], error.facts["retryable"]) == ("time_out", True)
+    assert "0.2 seconds" in error.message
+
+
+def test_a_pause_longer_than_the_time_that_is_left_is_not_begun() -> None:
+    busy = ScriptedReply(status=429, headers={"Retry-After": "60"}, text="slow down")
+    with ScriptedAuthor([busy, busy, busy]) as author:
+        error = failure(author, answer_seconds=30)
+        assert author.left == 2
+    assert (error.facts["reason"], error.facts["status"]) == ("rate_limited", 429)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ScriptedReply(body='{"x": "' + "x" * ANSWER_BYTES_MAX + '"}'),
+        ScriptedReply(body="data: " + "x" * ANSWER_BYTES_MAX, content_type="text/event-stream"),
+        ScriptedReply(body=": ping\n\n" * (ANSWER_BYTES_MAX // 8 + 1), content_type="text/event-stream"),
+        ScriptedReply(status=400, body="x" * (ANSWER_BYTES_MAX + 1)),
+    ],
+    ids=["whole", "one line", "comments", "refusal"],
+)
+def test_an_answer_longer_than_any_is_not_read_to_its_end(reply: ScriptedReply) -> None:
+    with ScriptedAuthor([reply]) as author:
+        error = failure(author)
+    assert (error.facts["reason"], error.facts["retryable"]) == ("too_long", True)
+
+
+def test_a_refusal_that_breaks_off_is_an_error_of_ours() -> None:
+    with ScriptedAuthor([ScriptedReply(status=400, body="{", headers={"Content-Length": "9"}, cut=True)]) as author:
+        error = failure(author)
+    assert error.facts["reason"] == "stream_cut"
 
 
 def test_a_request_that_is_refused_for_itself_is_not_repeated_for_ever() -> None:

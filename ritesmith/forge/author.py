@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
+from types import TracebackType
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -24,6 +28,8 @@ NEIGHBOURS = 3
 NEIGHBOUR_CHARACTERS = 4_000
 """Of all neighbours together; one that does not fit is left out."""
 FINDINGS = 30
+ANSWER_BYTES_MAX = 8_000_000
+"""Of one answer as the server sends it. A stream spends some hundred bytes on each token, so this is no large text."""
 Message = dict[str, Any]
 
 # ---------------------------------------------------------------- settings
@@ -40,7 +46,7 @@ class ModelSettings(Value):
     timeout_seconds: float = Field(default=120.0, gt=0)
     """Longest silence of the server: to connect, and between two pieces of an answer."""
     answer_seconds: float = Field(default=600.0, gt=0)
-    """Longest time for one whole answer, however steadily it drips."""
+    """Longest time for one whole answer, its repeats included, whatever the server sends meanwhile."""
     max_tokens: int = Field(default=8_192, ge=1)
     max_retries: int = Field(default=2, ge=0)
     """The SDK's own repeats of a request that met a transient error before any of the answer came."""
@@ -120,10 +126,14 @@ def ask(
     A stream that ends without a finish reason has failed, even when it ended politely: llama.cpp's server ends the
     older of two streams that way. A server that answers a stream request with one JSON object is taken at its word.
 
+    After `answer_seconds` the connection is cut, whatever the server is sending: headers, comments, one byte at a time.
+    A pause that the SDK makes between two tries is waited out (at most 8 seconds; a longer one is not begun).
+
     Raises ModelUnavailable, whose facts say: reason (wrong_key, forbidden, model_not_found, rate_limited, refused,
-    server_error, unreachable, time_out, stream_cut, malformed_answer, empty_answer), retryable, tried, model, server,
-    status, seconds. The key is in none of them.
+    server_error, unreachable, time_out, too_long, stream_cut, malformed_answer, empty_answer), retryable, tried, model,
+    server, status, seconds. The key is in none of them.
     """
+    import httpx2
     import openai
 
     conversation: Any = [dict(message) for message in messages]
@@ -131,7 +141,13 @@ def ask(
     refused = [option for option in (STREAM, USAGE, MAX_TOKENS) if option in without]
     tried: list[str] = []
 
+    watch = _Watch(settings.answer_seconds)
+
     def unavailable(reason: str, message: str, error: BaseException, status: int | None = None) -> NoReturn:
+        if watch.over:
+            # What the SDK says of a connection that was cut under it depends on where it was reading.
+            reason, status = "time_out", None
+            message = f"no whole answer within {settings.answer_seconds:g} seconds"
         _raise_unavailable(settings, reason, message, error, status, tried, clock() - started)
 
     try:
@@ -140,10 +156,13 @@ def ask(
             base_url=settings.base_url,
             timeout=settings.timeout_seconds,
             max_retries=settings.max_retries,
+            http_client=openai.DefaultHttpxClient(
+                event_hooks={"request": [watch.on_request], "response": [watch.on_response]}
+            ),
         )
     except openai.OpenAIError as error:
         unavailable("refused", str(error), error)
-    with client:
+    with client, watch:
         while True:
             options = _options(settings, refused)
             tried.append(_describe(options))
@@ -168,6 +187,11 @@ def ask(
                 unavailable("server_error", f"the server broke off its answer: {error.message}", error)
             except openai.OpenAIError as error:
                 unavailable("malformed_answer", str(error), error)
+            except httpx2.HTTPError as error:
+                # The SDK lets these through when it reads the body of a refusal or of a whole answer.
+                unavailable(
+                    "time_out" if isinstance(error, httpx2.TimeoutException) else "stream_cut", str(error), error
+                )
             except _BadAnswerError as error:
                 unavailable(error.reason, str(error), error)
             except (ValueError, TypeError, RecursionError) as error:
@@ -189,6 +213,99 @@ class _BadAnswerError(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class _Watch:
+    """Holds one `ask` to its time and its answers to their size, by hooks of the SDK's HTTP client.
+
+    The client's own timeouts count silence, so a server that sends a byte now and then never meets them. When the time
+    is over a timer shuts the connection down, which ends every read at once.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = min(seconds, threading.TIMEOUT_MAX)
+        self._ends = time.monotonic() + self._seconds
+        self._timer = threading.Timer(self._seconds, self._cut)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self.over = False
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for connection in self._sockets:
+                connection.close()
+            self._sockets.clear()
+
+    def on_request(self, request: Any) -> None:
+        """Before each try: none is begun when the time is over."""
+        self._stop(request)
+        timeouts, left = dict(request.extensions.get("timeout", {})), max(self._ends - time.monotonic(), 0.001)
+        # There is no connection to cut yet while it is being made.
+        timeouts |= {key: min(timeouts.get(key) or left, left) for key in ("connect", "pool")}
+
+        def trace(event: str, facts: Mapping[str, Any]) -> None:
+            if event.endswith(".connect_tcp.complete"):
+                self._hold(facts["return_value"].get_extra_info("socket"))
+            elif event.endswith(".failed"):
+                self._stop(request)
+
+        request.extensions = {**request.extensions, "timeout": timeouts, "trace": trace}
+
+    def on_response(self, response: Any) -> None:
+        """At the headers of each answer, before its body is read."""
+        pause = _seconds_asked_for(response.headers)
+        if pause is not None and pause >= self._ends - time.monotonic():
+            response.headers["x-should-retry"] = "false"
+        # Whatever reads the body, as a stream or whole, an answer or a refusal, reads it through this method.
+        response.iter_bytes = _no_more_than(ANSWER_BYTES_MAX, response.iter_bytes)
+
+    def _hold(self, connection: socket.socket) -> None:
+        # A duplicate, because TLS takes the socket over; shutting it down shuts down the connection of both.
+        with self._lock:
+            self._sockets.append(connection.dup())
+        if self.over:
+            self._cut()
+
+    def _stop(self, request: Any) -> None:
+        import openai
+
+        if self.over:
+            # An error of the SDK's own is not tried again.
+            raise openai.APITimeoutError(request=request)
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.over = True
+            for connection in self._sockets:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _seconds_asked_for(headers: Mapping[str, str]) -> float | None:
+    """The pause that a server asks for before the next try, in seconds; None when it names no number."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        with suppress(KeyError, ValueError):
+            return float(headers[name]) / unit
+    return None
+
+
+def _no_more_than(most: int, read: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    def counted(*args: Any, **more: Any) -> Iterator[bytes]:
+        seen = 0
+        for piece in read(*args, **more):
+            seen += len(piece)
+            if seen > most:
+                raise _BadAnswerError("too_long", f"the answer is longer than {most // 1_000_000} MB")
+            yield piece
+
+    return counted
 
 
 class _Answer:
@@ -324,7 +441,8 @@ def _reason(status: int) -> str:
 
 
 RETRYABLE = frozenset(
-    {"rate_limited", "server_error", "unreachable", "time_out", "stream_cut", "malformed_answer", "empty_answer"}
+    {"rate_limited", "server_error", "unreachable", "time_out", "too_long", "stream_cut"}
+    | {"malformed_answer", "empty_answer"}
 )
 HINTS = {
     "wrong_key": "check OPENAI_API_KEY",
@@ -335,6 +453,7 @@ HINTS = {
     "server_error": "the server failed; try again, or look at its log",
     "unreachable": "check that the server runs and that RITESMITH_LLM_BASE_URL points to it",
     "time_out": "the server is slow or stuck; try again, or a smaller model",
+    "too_long": "the server does not come to an end; try again, or another model",
     "stream_cut": "the server ended the answer early; try again, one request at a time",
     "malformed_answer": "is RITESMITH_LLM_BASE_URL an OpenAI-compatible server, with the path it wants (often /v1)?",
     "empty_answer": "the server answered with nothing; try again, or another model",
