@@ -134,6 +134,27 @@ def test_a_whole_answer_to_a_stream_request_is_taken() -> None:
     assert (reply.text, reply.tokens_out) == ("hi", 20)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
+def test_half_a_surrogate_pair_becomes_the_replacement_character(whole: bool) -> None:
+    torn = ScriptedReply.model_construct(
+        text="a\ud800b\udc00 🙂", model="m\udfff", whole=whole, finish_reason="stop\ud800"
+    )
+    seen: list[str] = []
+    with ScriptedAuthor([torn]) as author:
+        reply = ask(settings(author), MESSAGES, on_text=seen.append)
+    assert reply.text == "a�b� 🙂" == "".join(seen)
+    assert (reply.model, reply.finish_reason) == ("m�", "stop�")
+    assert "a�b� 🙂" in reply.model_dump_json()
+
+
+def test_half_a_surrogate_pair_in_a_refusal_becomes_the_replacement_character() -> None:
+    refusal = ScriptedReply(status=401, body='{"error": {"message": "bad \\ud800 key"}}')
+    with ScriptedAuthor([refusal]) as author:
+        error = failure(author)
+    assert "bad � key" in error.message
+    assert error.message.encode()
+
+
 def test_an_answer_that_met_the_token_limit_is_marked() -> None:
     with ScriptedAuthor([ScriptedReply(text="```lua\n--[[ cap", finish_reason="length")]) as author:
         assert ask(settings(author), MESSAGES).truncated

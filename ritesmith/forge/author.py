@@ -324,7 +324,7 @@ class _Answer:
         if not isinstance(chunk, dict):
             raise _BadAnswerError("malformed_answer", f"a piece of the answer is {type(chunk).__name__}, not an object")
         if isinstance(chunk.get("model"), str):
-            self.model = chunk["model"] or self.model
+            self.model = _well_formed(chunk["model"]) or self.model
         self.usage.update(_usage(chunk.get("usage")))
         choices = chunk.get("choices")
         if not isinstance(choices, list):
@@ -334,13 +334,13 @@ class _Answer:
                 continue
             self.choices += 1
             said = choice.get("delta") or choice.get("message") or {}
-            piece = _content(said.get("content")) if isinstance(said, dict) else ""
+            piece = _well_formed(_content(said.get("content"))) if isinstance(said, dict) else ""
             if piece:
                 self.pieces.append(piece)
                 if on_text is not None:
                     on_text(piece)
             if isinstance(choice.get("finish_reason"), str):
-                self.finish_reason = choice["finish_reason"]
+                self.finish_reason = _well_formed(choice["finish_reason"])
 
 
 def _collect(response: Any, *, on_text: Callable[[str], None] | None, late: Callable[[], bool]) -> _Answer:
@@ -388,6 +388,11 @@ def _content(content: JSON) -> str:
     if isinstance(content, list):
         return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
     return ""
+
+
+def _well_formed(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate: JSON can carry half a pair, UTF-8 and so everything else can't."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def _usage(usage: JSON) -> dict[str, int]:
@@ -471,7 +476,7 @@ def _raise_unavailable(
 ) -> NoReturn:
     server = settings.base_url or "OpenAI"
     key = settings.api_key.get_secret_value() if settings.api_key else ""
-    shown = " ".join(message.split())
+    shown = " ".join(_well_formed(message).split())
     if key:
         shown = shown.replace(key, "***")
     raise ModelUnavailable(
