@@ -50,11 +50,16 @@ def settings(author: ScriptedAuthor, **changes: object) -> ModelSettings:
     )
 
 
-def failure(author: ScriptedAuthor, **changes: object) -> ModelUnavailable:
+def ask_and_fail(chosen: ModelSettings) -> ModelUnavailable:
     with pytest.raises(ModelUnavailable) as caught:
-        ask(settings(author, **changes), MESSAGES)
-    assert "sk-secret" not in json.dumps(caught.value.as_dict())
+        ask(chosen, MESSAGES)
     return caught.value
+
+
+def failure(author: ScriptedAuthor, **changes: object) -> ModelUnavailable:
+    error = ask_and_fail(settings(author, **changes))
+    assert "sk-secret" not in json.dumps(error.as_dict())
+    return error
 
 
 # ---------------------------------------------------------------- settings
@@ -238,6 +243,13 @@ def test_every_failure_becomes_one_error_that_says_what_and_whether_to_try_again
     assert error.hint
     assert error.facts["tried"]
     assert "'small'" in error.message
+
+
+@pytest.mark.parametrize("key", ["1", "o", "local"])
+def test_a_placeholder_for_a_key_does_not_garble_the_message(key: str) -> None:
+    with ScriptedAuthor([ScriptedReply(status=401, text="no local login 111")]) as author:
+        error = ask_and_fail(settings(author, api_key=key))
+    assert "no local login 111" in error.message
 
 
 def test_an_unreachable_port_says_so() -> None:

@@ -30,6 +30,8 @@ NEIGHBOUR_CHARACTERS = 4_000
 FINDINGS = 30
 ANSWER_BYTES_MAX = 8_000_000
 """Of one answer as the server sends it. A stream spends some hundred bytes on each token, so this is no large text."""
+KEY_CHARACTERS_MIN = 7
+"""Shorter keys are placeholders for local servers ("1", "none", "local"): to mask one would garble every message."""
 Message = dict[str, Any]
 
 # ---------------------------------------------------------------- settings
@@ -477,7 +479,7 @@ def _raise_unavailable(
     server = settings.base_url or "OpenAI"
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     shown = " ".join(_well_formed(message).split())
-    if key:
+    if len(key) >= KEY_CHARACTERS_MIN:
         shown = shown.replace(key, "***")
     raise ModelUnavailable(
         f"the model {settings.model!r} at {_without_credentials(server)} did not answer: {shown[:300]}",
