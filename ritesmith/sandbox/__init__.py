@@ -38,6 +38,7 @@ COMPILE_SECONDS = 5.0
 COUNT_MAX, SECONDS_MAX = 2**62, 1e6
 """What Lua's integers and the system's timers can hold; a limit beyond is no limit."""
 HOST_FUNCTION = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
+HEAD = re.compile(rb"([a-z_]{1,20}) (\d{1,19}) (\d{1,19}) (\d{1,19}) (\d{1,19})")
 ENDED = frozenset(
     {"ok", "reject", "script_error", "fail", "fuel", "memory", "stack", "host_calls", "output_size"}
     | {"bad_result", "bad_input", "no_run", "abandoned"}
@@ -270,17 +271,18 @@ class _Request:
         self.on_recorded = on_recorded
         self.calls = 0
         self.live_calls = 0
-        header = {
-            "sizes": [len(text) for text in texts],
-            "functions": " ".join(sorted(functions)),
-            "fuel": min(limits.fuel, COUNT_MAX),
-            "calls": min(limits.host_calls, COUNT_MAX),
-            "output": min(limits.output_bytes, OUTPUT_BYTES_MAX),
-            "memory": min(limits.memory_bytes, COUNT_MAX),
-            "deadline": min(limits.deadline_seconds, SECONDS_MAX),
-            "seed": seed % 2**63,
-        }
-        self.frame = json.dumps(header).encode() + b"\n" + b"".join(texts)
+        # Numbers and names only: read in the worker without a parser.
+        header = [
+            min(limits.fuel, COUNT_MAX),
+            min(limits.host_calls, COUNT_MAX),
+            min(limits.output_bytes, OUTPUT_BYTES_MAX),
+            min(limits.memory_bytes, COUNT_MAX),
+            seed % 2**63,
+            min(limits.deadline_seconds, SECONDS_MAX),
+            *(len(text) for text in texts),
+            *sorted(functions),
+        ]
+        self.frame = " ".join(map(str, header)).encode() + b"\n" + b"".join(texts)
         self.most = max(min(limits.output_bytes, OUTPUT_BYTES_MAX), 2 * HOST_BYTES_MAX) + 64 * 1024
 
     def execute(self, worker: WorkerProcess) -> Outcome:
@@ -460,17 +462,16 @@ class _Request:
 
 
 def _head(payload: bytes) -> tuple[dict[str, Any], bytes]:
-    line, _, text = payload.partition(b"\n")
-    head = read_json(line)
-    if not isinstance(head, dict) or head.get("status") not in ENDED:
+    """A result's first line: status, line (0 for none), fuel, memory and host calls; and the text behind it."""
+    first, _, text = payload.partition(b"\n")
+    match = HEAD.fullmatch(first)
+    status = match[1].decode("ascii") if match else ""
+    if match is None or status not in ENDED:
         raise WorkerLost("the worker answered something else")
-    for key in ("fuel", "memory", "calls"):
-        if type(head.get(key)) is not int or not 0 <= head[key] < 2**63:
-            raise WorkerLost("the worker's account is not a number")
-    found = head.get("line")
-    if found is not None and (type(found) is not int or not 0 < found < 2**31):
-        raise WorkerLost("the worker named no line")
-    return head, text
+    line, fuel, memory, calls = (int(number) for number in match.groups()[1:])
+    if line >= 2**31 or max(fuel, memory, calls) >= 2**63:
+        raise WorkerLost("the worker's account is beyond what it can count")
+    return {"status": status, "line": line or None, "fuel": fuel, "memory": memory, "calls": calls}, text
 
 
 def refuse_source(source: str) -> str:
@@ -488,10 +489,13 @@ def refuse_source(source: str) -> str:
     return ""
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def to_json(value: JSON) -> bytes:
     """The value as compact JSON; ValueError where it is none."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(value).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except TypeError as error:

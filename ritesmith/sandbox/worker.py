@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import signal
-import struct
 import sys
 from typing import Any
 
@@ -68,29 +67,33 @@ class Channel:
 
     def receive(self) -> tuple[bytes, bytes]:
         """The next frame's kind and payload; the process ends when the parent has closed its end."""
-        head = self._exactly(5)
-        size = int.from_bytes(head[:4], "big")
-        return head[4:5], self._exactly(size)
+        # The parent sends one frame and then waits, so nothing of another can follow.
+        data = self._read(1 << 16)
+        while len(data) < 5:
+            data += self._read(1 << 16)
+        missing = 5 + int.from_bytes(data[:4], "big") - len(data)
+        if missing > 0:
+            parts = [data]
+            while missing > 0:
+                parts.append(self._read(1 << 20))
+                missing -= len(parts[-1])
+            data = b"".join(parts)
+        return data[4:5], data[5:]
+
+    def _read(self, most: int) -> bytes:
+        data = os.read(self.read_from, most)
+        if not data:
+            # The parent is gone. Nothing is worth tidying up.
+            os._exit(0)
+        return data
 
     def send(self, kind: bytes, payload: bytes) -> None:
-        left = memoryview(struct.pack(">I", len(payload)) + kind + payload)
-        while left:
-            left = left[os.write(self.write_to, left) :]
-
-    def _exactly(self, size: int) -> bytes:
-        data = os.read(self.read_from, size) if size else b""
-        if len(data) == size:
-            return data
-        parts = [data]
-        missing = size - len(data)
-        while missing:
-            data = os.read(self.read_from, min(missing, 1 << 20))
-            if not data:
-                # The parent is gone. Nothing is worth tidying up.
-                os._exit(0)
-            parts.append(data)
-            missing -= len(data)
-        return b"".join(parts)
+        data = len(payload).to_bytes(4, "big") + kind + payload
+        sent = os.write(self.write_to, data)
+        if sent < len(data):
+            left = memoryview(data)[sent:]
+            while left:
+                left = left[os.write(self.write_to, left) :]
 
 
 class Worker:
@@ -125,50 +128,45 @@ class Worker:
         self.channel.send(b"n", self.spare.offered())
 
     def run(self, payload: bytes) -> None:
-        """One execution: `payload` is a line of JSON (the header) and the three texts behind it."""
+        """One execution. The payload's first line: fuel, host calls, output bytes, memory bytes, seed, seconds, the
+        sizes of source, input and context, names of host functions. The three texts stand behind it."""
         cut = payload.index(b"\n")
-        header = json.loads(payload[:cut])
+        fields = payload[:cut].split(b" ")
+        numbers = [int(field) for field in fields[:5]]
+        deadline = float(fields[5])
         texts = []
         at = cut + 1
-        for size in header["sizes"]:
-            texts.append(payload[at : at + size])
-            at += size
-        # The parent kills at the deadline. This is for an orphan: it dies by itself a little later.
-        signal.setitimer(signal.ITIMER_REAL, header["deadline"] + 1)
+        for field in fields[6:9]:
+            end = at + int(field)
+            texts.append(payload[at:end])
+            at = end
+        # The parent kills at the deadline. This is for an orphan: it dies of its own use of the processor, a little
+        # later; waiting for the answer to a host call uses none.
+        signal.setitimer(signal.ITIMER_PROF, deadline + 1)
         try:
-            answer = self._run(header, *texts)
+            answer = self._run(numbers, texts, b" ".join(fields[9:]))
         except self.lupa.LuaMemoryError:
             self.spare.lua.set_max_memory(0)
             answer = self.spare.exhausted()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         self.channel.send(b"r", _result(answer))
 
-    def _run(self, header: dict[str, Any], source: bytes, given: bytes, context: bytes) -> tuple[Any, ...]:
+    def _run(self, numbers: list[int], texts: list[bytes], functions: bytes) -> tuple[Any, ...]:
         runtime = self.spare
         lua = runtime.lua
-        problem = runtime.prepare(
-            source,
-            given,
-            context,
-            header["functions"].encode(),
-            header["fuel"],
-            header["calls"],
-            header["output"],
-            header["seed"],
-        )
+        fuel, calls, output, memory, seed = numbers
+        problem = runtime.prepare(*texts, functions, fuel, calls, output, seed)
         if problem is not None:
             return (b"reject", problem, None, 0, 0, 0)
-        limit = lua.get_memory_used(total=True) + header["memory"]
+        limit = lua.get_memory_used(total=True) + memory
         lua.set_max_memory(limit, total=True)
         answer: tuple[Any, ...] = runtime.start()
         while answer[0] == b"call":
-            signal.setitimer(signal.ITIMER_REAL, 0)
             self.channel.send(b"h", answer[6] + b"\n" + answer[1])
             kind, reply = self.channel.receive()
             if kind != b"A":
                 lua.set_max_memory(0)
                 return (b"abandoned", b"", None, *runtime.spent())
-            signal.setitimer(signal.ITIMER_REAL, header["deadline"] + 1)
             lua.set_max_memory(0)
             runtime.take_reply(reply)
             limit = max(limit, lua.get_memory_used(total=True) + REENTRY_BYTES)
@@ -179,9 +177,8 @@ class Worker:
 
 def _result(answer: tuple[Any, ...]) -> bytes:
     status, text, line, fuel, memory, calls = answer[:6]
-    head = {"status": status.decode(), "line": line, "fuel": int(fuel), "memory": int(memory), "calls": int(calls)}
     said: bytes = text
-    return json.dumps(head).encode() + b"\n" + said
+    return b"%s %d %d %d %d\n%s" % (status, line or 0, fuel, memory, calls, said)
 
 
 def main() -> None:
@@ -197,7 +194,7 @@ def main() -> None:
     worker = Worker(lupa.lua55, channel)
     # Ctrl-C in a terminal goes to the whole group: the parent decides about us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     layers, inactive = load("confine").confine(channel.read_from, channel.write_to, int(sys.argv[2]))
     hello = {"lupa": lupa.__version__, "layers": layers, "inactive": inactive}
     channel.send(b"!", json.dumps(hello).encode())
