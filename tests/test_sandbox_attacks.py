@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +164,33 @@ def test_an_attack_ends_as_it_must_and_leaves_nothing_behind(sandbox: Sandbox, n
         assert outcome.output is not None
         assert outcome.output in (True, False)
     assert sandbox.run(PROBE, {"n": 1}) == before
+
+
+def test_families_are_answered_at_the_door_and_leaves_the_next_one_alone() -> None:
+    """The command that other programs use: one line of JSON for each, in order, within the default limits."""
+    wanted: list[tuple[str, frozenset[str]]] = []
+    lines = []
+    shown = {"ok": "ok", "script_error": "error", "bad_result": "error", **dict.fromkeys(LIMIT, "limit")}
+    # No host function is offered there.
+    alone = [name for name in ATTACKS if "store." not in ATTACKS[name][0]]
+    for name in alone[::6]:
+        body, allowed = ATTACKS[name]
+        wanted.append((name, frozenset(shown[status] for status in allowed)))
+        lines.append(json.dumps({"source": f"function run(input) {body} end", "input": {"object": {}}}))
+        lines.append(json.dumps({"source": PROBE, "input": {"n": 1}}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ritesmith", "sandbox", "--jsonl"],
+        input="\n".join(lines) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(lines)
+    for i, (name, statuses) in enumerate(wanted):
+        assert answers[2 * i]["status"] in statuses, name
+        assert answers[2 * i + 1] == answers[1], name
 
 
 def test_nothing_of_the_outside_is_named() -> None:

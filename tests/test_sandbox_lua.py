@@ -348,6 +348,12 @@ def test_values_cross_as_they_are(sandbox: Sandbox, given: Any, body: str, expec
         ("function run()\n  local s = 'abc\nend", 2, "close the string"),
         ("function run()\n  if true do end\nend", 2, "then"),
         ("function run()\n  return 1", 2, "end"),
+        ("function run(x)\n  x++\nend", 2, "x = x + 1"),
+        ("function run(x)\n  let y = x\nend", 2, "`local`"),
+        ("function run(x)\n  local y = x ? 1 : 2\nend", 2, "and one or other"),
+        ("function run(x)\n  local y = [1, 2]\nend", 2, "{1, 2, 3}"),
+        ("function run(x) {\n  return x\n}", 1, "`end`"),
+        ("// doubles\nfunction run(x) return x end", 1, "--"),
     ],
 )
 def test_a_syntax_error_names_the_line_and_what_to_write(sandbox: Sandbox, source: str, line: int, hint: str) -> None:

@@ -11,6 +11,10 @@ SYNTAX_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"attempt to assign to const variable '(\w+)'"),
         "a loop variable cannot be assigned; copy it: local {0}_now = {0}",
     ),
+    (re.compile(r"near '\?'"), "Lua has no ?: operator: write (condition and one or other), or if"),
+    (re.compile(r"unexpected symbol near '\['"), "a list is written {{1, 2, 3}}"),
+    (re.compile(r"unexpected symbol near '\{'"), "a block has no braces: it ends with `end`"),
+    (re.compile(r"unexpected symbol near '//?'"), "a comment is written -- like this"),
     (re.compile(r"near '!'"), "Lua writes 'not equal' as ~= and negation as `not`"),
     (re.compile(r"unexpected symbol near '='"), "Lua has no += -= *= /= operators: write x = x + 1"),
     (re.compile(r"syntax error near '[-+*/%.|&]*='?"), "Lua has no compound assignment: write x = x + 1"),
@@ -82,6 +86,11 @@ def syntax_hint(message: str, source: str, line: int | None) -> str:
     if compound and "near" in message:
         name, sign = compound.groups()
         return f"Lua has no {sign}= operator: write {name} = {name} {sign} ..."
+    count = re.search(r"(\w+)(\+\+|--)", text)
+    if count and "near '" + count[2][0] in message:
+        return f"Lua has no {count[2]} operator: write {count[1]} = {count[1]} {count[2][0]} 1"
+    if "syntax error" in message and re.match(r"\s*(?:let|const|var)\s", text):
+        return "declare a variable with `local`"
     if "syntax error" in message and line and any(re.search(r"\bcontinue\b", each) for each in lines[line - 2 : line]):
         return "Lua has no `continue`: use goto continue, with ::continue:: at the end of the loop body"
     for pattern, hint in SYNTAX_HINTS:
