@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from ritesmith.errors import InvalidInput
-from ritesmith.models import Capability, Contract, Finding, Where
+from ritesmith.models import EFFECT_ORDER, Capability, Contract, Effect, Finding, HostFunction, Where
 
 HEADER = re.compile(r"\A\s*--\[(?P<level>=*)\[\s*capability\b(?P<json>.*?)\](?P=level)\]", re.DOTALL)
 
@@ -92,6 +93,13 @@ def shape_findings(
             message = f"{problem['msg']} (found {_short(problem.get('input'))})"
         findings.append(Finding(code=code, where=Where(file=file, line=line, path=path), message=message, hint=hint))
     return findings
+
+
+def effect_of(contract: Contract, catalog: Mapping[str, HostFunction]) -> Effect:
+    """The effect of a capability: the widest of the host functions granted to it; an unknown one counts as a write."""
+    effects: list[Effect] = ["pure"]
+    effects += [catalog[name].effect if name in catalog else "write" for name in contract.grants]
+    return max(effects, key=lambda effect: EFFECT_ORDER[effect])
 
 
 def near_miss(name: str, known: Any) -> str | None:

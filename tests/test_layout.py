@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "schemas", "guard"},
     "sandbox": VALUES | {"sandbox"},
-    "hosts": VALUES | {"schemas", "hosts"},
+    "hosts": VALUES | {"contract", "schemas", "hosts"},
     "db": {"errors"},
     "search": VALUES,
     "registry": VALUES | {"db", "contract", "search"},

@@ -19,9 +19,8 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 
 from ritesmith import expr
-from ritesmith.contract import near_miss, shape_findings
+from ritesmith.contract import effect_of, near_miss, shape_findings
 from ritesmith.models import (
-    EFFECT_ORDER,
     JSON,
     NODE_KINDS,
     AnyNode,
@@ -29,7 +28,6 @@ from ritesmith.models import (
     Case,
     Compensation,
     Contract,
-    Effect,
     EndNode,
     Expression,
     Finding,
@@ -109,13 +107,6 @@ def check_workflow(
         return check.findings
     placed = (each.where.model_copy(update={"file": file}) for each in check.findings)
     return [each.model_copy(update={"where": where}) for each, where in zip(check.findings, placed, strict=True)]
-
-
-def effect_of(contract: Contract, catalog: Mapping[str, HostFunction]) -> Effect:
-    """The effect of a capability: the widest of the host functions granted to it; an unknown one counts as a write."""
-    effects: list[Effect] = ["pure"]
-    effects += [catalog[name].effect if name in catalog else "write" for name in contract.grants]
-    return max(effects, key=lambda effect: EFFECT_ORDER[effect])
 
 
 # ---------------------------------------------------------------- shape
