@@ -193,7 +193,8 @@ local function measure(pattern)
   measured.groups = groups
   -- The reference cannot raise an error over it, so that no protection is needed around the call.
   measured.sound = sound and opened == 0 and groups <= 32 and n <= 100
-  measured.odd = opened ~= 0 or raw_find(pattern, ")", 1, true) and not raw_find(pattern, SPECIAL)
+  measured.special = raw_find(pattern, SPECIAL) ~= nil
+  measured.odd = opened ~= 0 or raw_find(pattern, ")", 1, true) and not measured.special
   return measured
 end
 
@@ -261,8 +262,9 @@ local function bounded(pattern, text, init)
   return each * tries <= STEPS_MAX, each, measured
 end
 
+local PAID = 1 << (STEP_SHIFT + 1)
 local function pay(steps)
-  if steps >= 1 << (STEP_SHIFT + 1) then charge(steps // (1 << STEP_SHIFT) | 0) end
+  if steps >= PAID then charge(steps // (1 << STEP_SHIFT) | 0) end
 end
 
 -- ---------------------------------------------------------------- the matcher, in Lua
@@ -651,7 +653,9 @@ local function gsub_by_function(subject, wanted, replacement, most, each, measur
   local size, groups, anchored = #subject, measured.groups, measured.anchored
   while count < most and at <= size + 1 do
     local first, last, a, b = raw_find(subject, wanted, at)
-    if not anchored then pay(each * ((first or size + 1) - at + 1)) elseif count == 0 then pay(each) end
+    local steps = each * ((first or size + 1) - at + 1)
+    if anchored then steps = count == 0 and each or 0 end
+    if steps >= PAID then pay(steps) end
     if first and last + 1 == last_end then
       -- An empty match where the one before ended: the next place is tried.
       if first > size or anchored then break end
@@ -710,7 +714,7 @@ function library.gsub(subject, wanted, replacement, most)
     charge(#result >> 5)
     return result, count
   end
-  if fits and kind == "function" and measured.sound and measured.groups <= 2 and raw_find(wanted, SPECIAL) then
+  if fits and kind == "function" and measured.sound and measured.groups <= 2 and measured.special then
     return gsub_by_function(subject, wanted, replacement, most, each, measured)
   end
   local anchored = byte(wanted, 1) == 94
@@ -801,14 +805,11 @@ end
 -- Formats are read once: does any directive show something that the reference would show by address or by platform?
 local formats_known, formats_count = {}, 0
 local function needs_care(format)
-  local known = formats_known[format]
-  if known == nil then
-    known = raw_find(format, "%%[^%%%a]*[sqpaAeEfFgG]") ~= nil
-    if formats_count >= 200 then formats_known, formats_count = {}, 0 end
-    formats_known[format] = known
-    formats_count = formats_count + 1
-  end
-  return known
+  local care = raw_find(format, "%%[^%%%a]*[sqpaAeEfFgG]") ~= nil
+  if formats_count >= 200 then formats_known, formats_count = {}, 0 end
+  formats_known[format] = care
+  formats_count = formats_count + 1
+  return care
 end
 
 -- Shown alike by the reference and by us, whatever the directive.
@@ -868,7 +869,9 @@ function library.format(format, ...)
   if type(format) ~= "string" then format = string_argument(format, 1, "format") end
   if #format > 64 then charge(#format >> 3) end
   local result
-  if needs_care(format) and not harmless(...) then
+  local care = formats_known[format]
+  if care == nil then care = needs_care(format) end
+  if care and not harmless(...) then
     result = careful_format(format, ...)
   else
     result = finish("format", raw_pcall(raw_format, format, ...))
