@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
 from ritesmith.db import find_db, open_db, read_error, transaction
-from ritesmith.engine import Clock, Engine, Library, SystemClock, Watch, effective_limits
+from ritesmith.engine import Clock, Engine, Library, Message, SystemClock, Watch, effective_limits
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
@@ -506,44 +506,72 @@ class RiteSmith:
         )
 
     def answer(
-        self, run: str, decision: str, *, by: str | None = None, comment: str = "", digest: str | None = None
-    ) -> saga.State:
-        """Record a person's `approved` or `rejected` on what a run waits for; raises as `saga.decide_approval`."""
-        with self.journal.lease(run) as lease:
-            workflow = self._workflow_of_run(lease.state)
-            at = self.clock.now()
-            lease.append(
-                saga.decide_approval(
-                    workflow, lease.state, decision, by=by or _user(), comment=comment, at=at, digest=digest
-                )
-            )
-            lease.commit()
-            return lease.state
+        self,
+        run: str,
+        decision: str,
+        *,
+        by: str | None = None,
+        comment: str = "",
+        digest: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Record a person's `approved` or `rejected` on what a run waits for, and carry the run on, as `drive`.
 
-    def deliver(self, run: str, payload: JSON) -> saga.State:
-        """Give a run the callback it waits for; InvalidInput when the payload breaks the node's schema."""
-        with self.journal.lease(run) as lease:
-            workflow = self._workflow_of_run(lease.state)
-            node = workflow.by_id.get(lease.state.at or "")
+        Raises as `saga.decide_approval`, with nothing recorded.
+        """
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            at = self.clock.now()
+            return saga.decide_approval(
+                workflow, state, decision, by=by or _user(), comment=comment, at=at, digest=digest
+            )
+
+        return self._tell(run, message, watch, wait_seconds)
+
+    def deliver(
+        self, run: str, payload: JSON, *, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """Give a run the callback it waits for, and carry it on, as `drive`.
+
+        Raises InvalidInput when the payload breaks the node's schema, Conflict when the run waits for none.
+        """
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            node = workflow.by_id.get(state.at or "")
             if isinstance(node, WaitNode):  # before success_when looks into it
                 check_value("payload", payload, node.schema_, f"'{node.id}' of run '{run}'")
-            lease.append(saga.receive_callback(workflow, lease.state, payload, at=self.clock.now()))
-            lease.commit()
-            return lease.state
+            return saga.receive_callback(workflow, state, payload, at=self.clock.now())
 
-    def resolve(self, run: str, *, happened: bool, result: JSON = None, by: str | None = None) -> saga.State:
-        """A person's word on a write of which nobody knows whether it happened.
+        return self._tell(run, message, watch, wait_seconds)
 
-        InvalidInput when the `result` that it is said to have had is none that its host function gives.
+    def resolve(
+        self,
+        run: str,
+        *,
+        happened: bool,
+        result: JSON = None,
+        by: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Record a person's word on a write of which nobody knows whether it happened; carry the run on, as `drive`.
+
+        Raises InvalidInput when the `result` that it is said to have had is none that its host function gives,
+        Conflict when the run has no such write.
         """
-        with self.journal.lease(run) as lease:
-            call = lease.state.unknown
-            if happened and call is not None:
-                schema = self.engine.catalog[call.function].output
-                check_value("result", result, schema, f"what '{call.function}' gives")
-            lease.append(saga.resolve_effect(lease.state, happened=happened, result=result, by=by or _user()))
-            lease.commit()
-            return lease.state
+
+        def message(_: Workflow, state: saga.State) -> saga.Record:
+            if happened and state.unknown is not None:
+                schema = self.engine.catalog[state.unknown.function].output
+                check_value("result", result, schema, f"what '{state.unknown.function}' gives")
+            return saga.resolve_effect(state, happened=happened, result=result, by=by or _user())
+
+        return self._tell(run, message, watch, wait_seconds)
+
+    def _tell(self, run: str, message: Message, watch: Watch | None, wait_seconds: float) -> trace.RunView:
+        self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
+        return self.view(run)
 
     def view(self, run: str) -> trace.RunView:
         """A run as its journal tells it."""

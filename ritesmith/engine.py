@@ -71,6 +71,7 @@ class Runner(Protocol):
 
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 Watch = Callable[[Entry, saga.State], None]
+Message = Callable[[Workflow, saga.State], saga.Record]
 
 
 @dataclass(frozen=True)
@@ -103,17 +104,29 @@ class Engine:
         self.catalog = catalog
         self.answer = answer
 
-    def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> saga.State:
+    def drive(
+        self,
+        run: str,
+        *,
+        message: Message | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> saga.State:
         """Carry a run on until it ends, or until its next step is more than `wait_seconds` away; return its state.
 
-        `watch(entry, state)` is called for every entry when it is durable. Raises Conflict when another process drives
-        the run, JournalMismatch when a script does not do again what the journal says that it did.
+        `message(workflow, state)` is what has come for it, recorded first; what it raises passes through, with nothing
+        recorded. `watch(entry, state)` is called for every entry when it is durable. Raises Conflict when another
+        process drives the run, JournalMismatch when a script does not do again what the journal says that it did.
         """
+        # One lease for the message and for what follows: whoever brings it also carries the run on.
         with self.journal.lease(run, watch) as lease:
-            return self._drive(lease, wait_seconds)
+            workflow = self.library.workflow(lease.state)
+            if message is not None:
+                lease.append(message(workflow, lease.state))
+                lease.commit()
+            return self._drive(workflow, lease, wait_seconds)
 
-    def _drive(self, lease: Lease, wait_seconds: float) -> saga.State:
-        workflow = self.library.workflow(lease.state)
+    def _drive(self, workflow: Workflow, lease: Lease, wait_seconds: float) -> saga.State:
         while True:
             command = saga.decide(workflow, lease.state, self.clock.now())
             if isinstance(command, saga.Record):

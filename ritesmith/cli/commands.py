@@ -15,6 +15,9 @@ from ritesmith.errors import Conflict, ForgeError, InvalidInput, RiteSmithError
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
+    from ritesmith.engine import Watch
+    from ritesmith.models import Entry
+    from ritesmith.saga import State
     from ritesmith.trace import RunView
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -324,7 +327,7 @@ def run(
     started = app.start(reference, value, idempotency_key=idempotency_key)
     if not as_json:
         talk(f"run {started}")
-    return _drive(app, started, wait_seconds, as_json)
+    return _told(app.drive(started, watch=_follow(as_json), wait_seconds=wait_seconds), as_json)
 
 
 @ritesmith.command()
@@ -340,12 +343,12 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
     from ritesmith.cli import show
 
     if run is not None:
-        return _drive(app, app.run_id(run), wait_seconds, as_json)
+        return _told(app.drive(app.run_id(run), watch=_follow(as_json), wait_seconds=wait_seconds), as_json)
     views: list[RunView] = []
     failed: list[dict[str, Any]] = []
     for each in app.unfinished():
         try:
-            views.append(app.drive(each, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds))
+            views.append(app.drive(each, watch=_follow(as_json), wait_seconds=wait_seconds))
         except Conflict as error:  # somebody else drives it
             talk(error.message)
         except RiteSmithError as error:  # one bad run must not keep the others from going on
@@ -417,12 +420,17 @@ def _answer(
     as_json: bool,
 ) -> int:
     found = app.run_id(run)
-    waiting = app.view(found).waiting
-    app.answer(found, decision, by=by, comment=comment, digest=digest)
-    if waiting is not None and not as_json:
-        talk(f"{decision}: {waiting.prompt} ({waiting.digest[:12]})")
+    waiting, follow = app.view(found).waiting, _follow(as_json)
+
+    def watch(entry: Entry, state: State) -> None:
+        if entry.kind == "approval_decided" and waiting is not None and not as_json:
+            talk(f"{decision}: {waiting.prompt} ({waiting.digest[:12]})")
+        elif follow is not None:
+            follow(entry, state)
+
+    view = app.answer(found, decision, by=by, comment=comment, digest=digest, watch=watch, wait_seconds=wait_seconds)
     # A run that ends because it was rejected has done what it was told.
-    return _drive(app, found, wait_seconds, as_json, exit_code=decision == "approved")
+    return _told(view, as_json, exit_code=decision == "approved")
 
 
 @ritesmith.command()
@@ -434,8 +442,8 @@ def _answer(
 def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json: bool) -> int:
     """Give a RUN the callback it waits for."""
     found = app.run_id(run)
-    app.deliver(found, _json_of(payload))
-    return _drive(app, found, wait_seconds, as_json)
+    view = app.deliver(found, _json_of(payload), watch=_follow(as_json), wait_seconds=wait_seconds)
+    return _told(view, as_json)
 
 
 @ritesmith.command()
@@ -448,8 +456,10 @@ def deliver(app: RiteSmith, run: str, payload: str, wait_seconds: float, as_json
 def resolve(app: RiteSmith, run: str, happened: bool, result: str, by: str | None, as_json: bool) -> int:
     """Tell what became of the unknown write of a RUN."""
     found = app.run_id(run)
-    app.resolve(found, happened=happened, result=_json_of(result), by=by)
-    return _drive(app, found, 60.0, as_json)
+    view = app.resolve(
+        found, happened=happened, result=_json_of(result), by=by, watch=_follow(as_json), wait_seconds=60.0
+    )
+    return _told(view, as_json)
 
 
 @ritesmith.command()
@@ -554,11 +564,17 @@ def _json_of(given: str) -> Any:
     return parse_json(given, "--input")
 
 
-def _drive(app: RiteSmith, run: str, wait_seconds: float, as_json: bool, *, exit_code: bool = True) -> int:
-    """Carry a run on and show how it stands; the exit code tells whether it ended badly."""
+def _follow(as_json: bool) -> Watch | None:
+    """Who tells of each step on the way, if somebody looks."""
     from ritesmith.cli import show
 
-    view: RunView = app.drive(run, watch=None if as_json else show.watcher(), wait_seconds=wait_seconds)
+    return None if as_json else show.watcher()
+
+
+def _told(view: RunView, as_json: bool, *, exit_code: bool = True) -> int:
+    """Show how a run stands; the exit code tells whether it ended badly."""
+    from ritesmith.cli import show
+
     emit(view.model_dump(mode="json")) if as_json else show.outcome(view)
     return FAILED if exit_code and _ended_badly(view) else 0
 
