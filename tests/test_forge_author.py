@@ -406,6 +406,35 @@ def test_what_cannot_be_taken_is_said(text: str, code: str) -> None:
     assert codes(text) == [code]
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("```lua\n" + "[=" * 400_000 + "\n```\n", "no_draft"),
+        ("```lua\n" + "[=[" * 200_000 + "\n```" * 20_000, "no_draft"),
+        ("```lua\n--[[\n" + "```\n]]\n--[[\n" * 100_000, "no_draft"),
+        ("```lua\n" * 100_000, "no_draft"),
+        ("\n" * 1_000_000, "no_draft"),
+        ('```json\n{"a":1}\n```\n' * 100_000, "no_draft"),
+        (
+            '```json\n{"nodes":1}\n```\n' + "".join(f'```json\n{{"nodes":{n}}}\n```\n' for n in range(50_000)),
+            "two_workflows",
+        ),
+    ],
+    ids=[
+        "long strings that open",
+        "brackets before fences",
+        "comments and fences",
+        "fences",
+        "lines",
+        "blocks",
+        "workflows",
+    ],
+)
+def test_a_megabyte_of_nonsense_is_read_as_fast_as_it_is_long(text: str, code: str) -> None:
+    """What grows with the square of the length takes minutes here."""
+    assert codes(text) == [code]
+
+
 def test_the_finding_of_bad_json_stands_at_the_line_of_the_reply() -> None:
     _, findings = parse_draft('Hello\n\n```json\n{"nodes": [],\n "a": oops}\n```')
     assert (findings[0].where.line, findings[0].where.column) == (5, 7)

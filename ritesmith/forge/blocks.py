@@ -10,10 +10,12 @@ from typing import Any
 from ritesmith.contract import HEADER, read_capability
 from ritesmith.models import JSON, Finding, Value, Where
 
-FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<label>[^\s`]*)[ \t]*$")
+# The patterns give nothing back (`*+`) and take blank lines one by one, so that no reply makes them quadratic.
+FENCE = re.compile(r"^(?P<indent>[ \t]*+)(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<label>[^\s`]*+)[ \t]*$")
 BARE_HEADER = re.compile(r"^--\[=*\[\s*capability\b", re.MULTILINE)
 NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
-RUN = re.compile(r"^\s*(?:local\s+)?function\s+run\b|^\s*(?:local\s+)?run\s*=\s*function\b", re.MULTILINE)
+RUN = re.compile(r"^[^\S\n]*+(?:local\s+)?(?:function\s+run\b|run\s*=\s*function\b)", re.MULTILINE)
+LONG_STRING_END = re.compile(r"\](?P<level>=*+)(?=\])")
 LUA_TOKEN = re.compile(
     r"--\[(?P<comment>=*)\[.*?\](?P=comment)\]"
     r"|--(?!\[=*\[)[^\n]*"
@@ -77,7 +79,7 @@ def parse_draft(text: str, *, truncated: bool = False) -> tuple[Draft, list[Find
             value, finding = _read_workflow(block)
             if finding is not None:
                 findings.append(finding)
-            elif value not in workflows:
+            elif len(workflows) < 2 and value not in workflows:
                 workflows.append(value)
             continue
         if kind is None:
@@ -110,7 +112,7 @@ def parse_draft(text: str, *, truncated: bool = False) -> tuple[Draft, list[Find
             Finding(
                 code="two_workflows",
                 where=Where(file=REPLY),
-                message=f"the reply holds {len(workflows)} different workflows",
+                message="the reply holds workflows that differ",
                 hint="give exactly one json block",
             )
         )
@@ -176,23 +178,30 @@ def lua_complete(text: str) -> bool:
 
 def _fenced(text: str) -> Iterator[_Block]:
     lines = text.split("\n")
+    last_end = {
+        end["level"]: number for number, line in enumerate(lines, start=1) for end in LONG_STRING_END.finditer(line)
+    }
     opened: re.Match[str] | None = None
     held: list[str] = []
+    lua = _LuaSoFar()
     first = 0
     for number, line in enumerate(lines, start=1):
         fence = FENCE.match(line)
         if opened is None:
             if fence is not None:
-                opened, held, first = fence, [], number + 1
+                opened, held, lua, first = fence, [], _LuaSoFar(), number + 1
             continue
         same = fence is not None and fence["mark"][0] == opened["mark"][0] and len(fence["mark"]) >= len(opened["mark"])
-        if not same or _in_long_string("\n".join(held), lines[number:]):
+        level = lua.open_level() if same else None
+        # Inside a long string that the rest of the reply closes, fences belong to the code.
+        if not same or (level is not None and last_end.get(level, 0) > number):
             held.append(_dedent(line, opened["indent"]))
+            lua.add(held[-1])
             continue
         assert fence is not None
         yield _Block(label=opened["label"].lower(), text="\n".join(held), line=first, closed=True)
         # A labelled fence inside a block means that the closing one was forgotten.
-        opened, held, first = (fence, [], number + 1) if fence["label"] else (None, [], 0)
+        opened, held, lua, first = (fence, [], _LuaSoFar(), number + 1) if fence["label"] else (None, [], lua, 0)
     if opened is not None and "".join(held).strip():
         yield _Block(label=opened["label"].lower(), text="\n".join(held), line=first, closed=False)
 
@@ -218,7 +227,7 @@ def _object_block(text: str, start: int, lines_before: int) -> _Block:
     body = text[start:]
     try:
         _, end = json.JSONDecoder().raw_decode(body)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         end = len(body)
     return _Block(label="json", text=body[:end], line=lines_before + text.count("\n", 0, start) + 1, closed=False)
 
@@ -300,14 +309,31 @@ def _without_thinking(text: str) -> str:
     )
 
 
-def _in_long_string(so_far: str, rest: list[str]) -> bool:
-    """Whether a Lua text stands inside a long string that the rest of the reply closes: its fences are its own."""
-    for token in LUA_TOKEN.finditer(so_far):
-        if token["broken"]:
-            return False
-        if token["broken_long"]:
-            return any(f"]{token['level']}]" in line for line in rest)
-    return False
+class _LuaSoFar:
+    """A Lua text line by line, each looked at a fixed number of times, however often it is asked about."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        """From where the open long string begins, else all."""
+        self._level: str | None = None
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+        if self._level is not None and f"]{self._level}]" in line:
+            self._level = None
+
+    def open_level(self) -> str | None:
+        """The equals signs of the long string that the text stands in, None when it stands in none or is broken."""
+        if self._level is not None:
+            return self._level
+        text = "\n".join(self._lines)
+        for token in LUA_TOKEN.finditer(text):
+            if token["broken"]:
+                return None
+            if token["broken_long"]:
+                self._lines, self._level = [text[token.start() :]], token["level"]
+                break
+        return self._level
 
 
 def _split_headers(text: str) -> list[str]:
