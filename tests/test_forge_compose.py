@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from ritesmith.contract import capability_of
-from ritesmith.forge.compose import Composition, clauses, compose
+from ritesmith.forge.compose import Composition, clauses, compose, nearest
 from ritesmith.forge.words import content
 from ritesmith.models import Contract, Effect, Workflow
 
@@ -346,6 +347,20 @@ def test_six_capabilities_are_ordered_by_their_data_and_seven_stay_as_they_were_
 
     assert backwards(6) == [f"chain.s{n}" for n in range(6)]
     assert backwards(7) == [f"chain.s{n}" for n in reversed(range(7))]
+
+
+def test_many_clauses_of_many_meanings_are_not_all_combined() -> None:
+    """Three capabilities for each of forty clauses: more combinations than could ever be looked at."""
+    catalog = [contract(f"stats.sum{n}", "sum of the numbers", {"values": ROWS}, {"total": NUMBER}) for n in range(3)]
+    result = made("sum and " * 39 + "sum", catalog)
+    assert [len(draft["nodes"]) for draft in result.drafts] == [40] * 5
+    assert len({json.dumps(draft["nodes"]) for draft in result.drafts}) == 5
+
+
+@pytest.mark.parametrize("sizes", [(1,), (3, 2, 3), (2, 2, 2, 2, 3)])
+def test_the_nearest_combinations_come_first(sizes: tuple[int, ...]) -> None:
+    every = itertools.product(*map(range, sizes))
+    assert list(nearest(sizes)) == sorted(every, key=lambda combination: (sum(combination), combination))
 
 
 def test_the_bundled_library_composes_the_average_per_city() -> None:

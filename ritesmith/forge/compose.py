@@ -7,6 +7,7 @@ guard, trial and the caller's examples decide.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -507,12 +508,26 @@ def compose(
 
 
 def _plans(choices: list[list[_Option]], effect_of: Callable[[str], Effect]) -> Iterator[_Plan]:
-    indexes = itertools.product(*(range(len(options)) for options in choices))
-    nearest = sorted(indexes, key=lambda combination: (sum(combination), combination))[:COMBINATIONS_MAX]
-    for combination in nearest:
+    for combination in itertools.islice(nearest([len(options) for options in choices]), COMBINATIONS_MAX):
         options = tuple(choices[place][index] for place, index in enumerate(combination))
         best = _best_order(options, effect_of)
         yield best._replace(cost=(best.cost[0] + 3 * sum(combination), *best.cost[1:], combination))
+
+
+def nearest(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Every choice of an index below each size, the smallest sum first, then the smallest tuple; made when asked."""
+    heap = [(0, (0,) * len(sizes))]
+    while heap:
+        total, combination = heapq.heappop(heap)
+        yield combination
+        # Each tuple is reached once: only from the one whose last index that is not 0 is smaller by one.
+        last = max((place for place, index in enumerate(combination) if index), default=0)
+        for place in range(last, len(sizes)):
+            if combination[place] + 1 < sizes[place]:
+                heapq.heappush(
+                    heap,
+                    (total + 1, (*combination[:place], combination[place] + 1, *combination[place + 1 :])),
+                )
 
 
 def _best_order(options: tuple[_Option, ...], effect_of: Callable[[str], Effect]) -> _Plan:
