@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -65,6 +66,22 @@ def child(*words, folder, stdin=b"", **more):
     with start(*words, folder=folder, **more) as process:
         out, err = process.communicate(stdin, timeout=60)
     return Done(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def until(condition, process):
+    """Come back when the condition holds; a child that ends before has failed."""
+    while not condition():
+        assert process.poll() is None
+
+
+def interrupt(process):
+    """Press Ctrl-C once the process sits and waits.
+
+    Python forgets a signal that comes between its last look and the call that blocks, until that call is over.
+    """
+    stat = Path(f"/proc/{process.pid}/stat")
+    until(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "S", process)
+    os.killpg(process.pid, signal.SIGINT)
 
 
 def fingerprint(db):

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import child, environment, fingerprint, start
+from conftest import child, environment, fingerprint, interrupt, start, until
 
 from ritesmith import hosts
 from ritesmith.app import RiteSmith
@@ -511,7 +511,7 @@ def test_ctrl_c_ends_with_130_and_the_run_goes_on_where_it_was(counter, cli, han
     with start("run", "probe.nap", "--wait", "100000", folder=counter, start_new_session=True) as process:
         run = re.search(rb"run (r[0-9a-f]{10})", process.stderr.readline())[1].decode()
         until(lambda: cli("trace", run, "--json").json["status"] == "sleeping", process)
-        os.killpg(process.pid, signal.SIGINT)
+        interrupt(process)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == b""
@@ -523,12 +523,6 @@ def test_ctrl_c_ends_with_130_and_the_run_goes_on_where_it_was(counter, cli, han
     with RiteSmith.open(str(counter / "registry.db"), clock=hand_clock) as app:
         assert app.drive(run).output == {"first": 1, "second": 1}
     assert documents(cli, "probe") == {"one": {"count": 1}, "two": {"count": 1}}
-
-
-def until(condition, process):
-    """Come back when the condition holds; a child that ends before has failed."""
-    while not condition():
-        assert process.poll() is None
 
 
 DYING = textwrap.dedent(

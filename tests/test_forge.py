@@ -1,12 +1,10 @@
 """`forge` from intent to registered artifact: reuse, compose, and a scripted model server behind the real SDK."""
 
 import json
-import os
-import signal
 import sqlite3
 
 import pytest
-from conftest import environment, fingerprint, start
+from conftest import environment, fingerprint, interrupt, start, until
 
 from ritesmith.errors import StoreError
 from ritesmith.registry import Registry
@@ -275,9 +273,8 @@ def test_ctrl_c_while_the_model_is_asked_leaves_nothing(forge, place):
     with ScriptedAuthor([ScriptedReply(text=lua(), stall="before")]) as author:
         env = environment(RITESMITH_LLM_BASE_URL=author.base_url, NO_PROXY="127.0.0.1")
         with start("forge", INTENT, folder=place, env=env, start_new_session=True) as process:
-            while not author.requests:
-                assert process.poll() is None
-            os.killpg(process.pid, signal.SIGINT)
+            until(lambda: author.requests, process)
+            interrupt(process)
             out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == b""
