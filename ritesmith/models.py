@@ -296,6 +296,59 @@ class ApprovalNode(Node):
     next: str | None = None
 
 
+class Branch(Value):
+    """One way of a split: its nodes run from `start` until they come to the join."""
+
+    id: str = Field(pattern=NODE_PATTERN, max_length=60)
+    start: str
+
+
+class SplitNode(Node):
+    """Runs its branches side by side; each sees what was there before the split, and what it made itself."""
+
+    kind: Literal["split"]
+    branches: tuple[Branch, ...] = Field(min_length=1, max_length=100)
+    join: str
+
+
+class MapNode(Node):
+    """Runs the nodes from `start` to the join once for each element of `over`."""
+
+    kind: Literal["map"]
+    over: Expression
+    as_: str | None = Field(default=None, alias="as", pattern=NODE_PATTERN, max_length=60)
+    """The element is `item.<as>`, also in maps within this map; without a name it is `item` itself."""
+    start: str
+    join: str
+    concurrency: int = Field(default=10, ge=1, le=1000)
+    """How many elements are under way at a time."""
+    max_items: int = Field(default=1000, ge=1, le=100_000)
+    """More elements fail the node, before the first is begun."""
+
+
+class JoinNode(Node):
+    """Where the branches of a split, or the elements of a map, come together.
+
+    Output: an object by branch id, or an array in the order of the elements, of what each branch gave last. `all`: the
+    first failure fails the join. `any` (of a split only): the first success ends it, and only that branch is in the
+    output. `settled`: for each {"status": "succeeded", "output": ...} or {"status": "failed", "error": {...}}.
+    """
+
+    kind: Literal["join"]
+    policy: Literal["all", "any", "settled"] = "all"
+    next: str | None = None
+
+
+class CallNode(Node):
+    """Runs another workflow as a run of its own, and waits for its end. Output: that run's output."""
+
+    kind: Literal["call"]
+    workflow: str
+    with_: dict[str, Expression] = Field(default={}, alias="with")
+    on_error: tuple[OnError, ...] = ()
+    next: str | None = None
+
+
 class EndNode(Node):
     kind: Literal["end"]
     status: Literal["succeeded", "failed"] = "succeeded"
@@ -304,16 +357,22 @@ class EndNode(Node):
 
 
 AnyNode: TypeAlias = Annotated[
-    TaskNode | SwitchNode | SleepNode | WaitNode | ApprovalNode | EndNode, Field(discriminator="kind")
+    TaskNode | SwitchNode | SleepNode | WaitNode | ApprovalNode | SplitNode | MapNode | JoinNode | CallNode | EndNode,
+    Field(discriminator="kind"),
 ]
-NODE_KINDS = ("task", "switch", "sleep", "wait", "approval", "end")
+NODE_KINDS = ("task", "switch", "sleep", "wait", "approval", "split", "map", "join", "call", "end")
 
 
 class RunLimits(Value):
-    """What a whole run may spend."""
+    """What a whole run may spend, over all its attempts and processes. None: no limit beside that of each step."""
 
     steps: int = Field(default=1000, ge=1)
+    """Visits of nodes, of all branches together."""
     deadline_seconds: float = Field(default=7 * 86_400, gt=0)
+    fuel: int | None = Field(default=None, ge=1)
+    host_calls: int | None = Field(default=None, ge=1)
+    bytes: int | None = Field(default=None, ge=1)
+    """Size as JSON of all outputs and of all answers of host functions."""
 
 
 class WorkflowExample(Value):
@@ -376,7 +435,7 @@ class Provenance(Value):
     findings: tuple[Finding, ...] = ()
     trial: dict[str, Any] = {}
     pins: dict[str, str] = {}
-    """Of a workflow: capability reference as its text writes it -> digest."""
+    """Of a workflow: reference to a capability or a workflow, as its text writes it -> digest."""
     parents: tuple[str, ...] = ()
     """Digests of the artifacts it was made from."""
     guard_version: str = ""
@@ -433,7 +492,7 @@ LEGAL_MOVES: Mapping[str, frozenset[str]] = {
     "compensation_failed": frozenset({"compensating"}),
     "failed": frozenset({"running"}),
     "compensated": frozenset(),
-    "succeeded": frozenset(),
+    "succeeded": frozenset({"compensating"}),  # a child, when the run that called it is given up
     "cancelled": frozenset(),
 }
 
