@@ -23,7 +23,7 @@ from ritesmith.forging import ForgeReport, Forging, read_request
 from ritesmith.guard import check_lua, load_rules
 from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, decide, load_policy
-from ritesmith.guard.trial import TrialReport, trial
+from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
 from ritesmith.journal import Journal, held
@@ -37,6 +37,7 @@ from ritesmith.models import (
     Contract,
     Effect,
     Finding,
+    Outcome,
     Provenance,
     RunStatus,
     TaskNode,
@@ -46,7 +47,13 @@ from ritesmith.models import (
     WorkflowExample,
 )
 from ritesmith.registry import Registry
-from ritesmith.rehearsal import rehearse_capability, rehearse_workflow
+from ritesmith.rehearsal import (
+    INPUT_CHANGED,
+    play_capability,
+    rehearse_capability,
+    rehearse_workflow,
+    watched,
+)
 from ritesmith.search import Hit, schema_words, search
 
 if TYPE_CHECKING:
@@ -130,8 +137,9 @@ class RiteSmith:
 
     def close(self) -> None:
         """End the workers and close the file."""
-        if "sandbox" in self.__dict__:
-            self.sandbox.close()
+        for name in ("sandbox", "second_sandbox"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
         self.connection.close()
 
     def __repr__(self) -> str:
@@ -143,6 +151,13 @@ class RiteSmith:
         from ritesmith.sandbox import Sandbox
 
         return Sandbox()
+
+    @cached_property
+    def second_sandbox(self) -> Sandbox:
+        """Another process, in which the trial executes examples a second time."""
+        from ritesmith.sandbox import Sandbox
+
+        return Sandbox(workers=1)
 
     @cached_property
     def policy(self) -> Policy:
@@ -220,11 +235,27 @@ class RiteSmith:
         return Checked(kind="capability", name=name, capability=capability, findings=tuple(findings), trial=report)
 
     def _try_capability(self, capability: Capability, examples: Sequence[CapabilityExample], file: str) -> TrialReport:
-        limits = effective_limits(self.policy.limits, capability)
-        return trial(
+        most = self.policy.limits
+
+        def play(world: CapabilityExample, input: JSON, instead: Instead) -> Outcome:
+            played = play_capability(
+                self.sandbox, capability, input, store=world.store, stubs=world.hosts, limits=most, instead=instead
+            )
+            return played.outcome
+
+        def unchanged(example: CapabilityExample) -> bool:
+            seen = rehearse_capability(self.sandbox, watched(capability), example, limits=most)
+            return seen.error != INPUT_CHANGED
+
+        return capability_trial(
+            capability.contract,
             examples,
-            lambda example: rehearse_capability(self.sandbox, capability, example, limits=self.policy.limits),
-            limits=limits,
+            rehearse=lambda example: rehearse_capability(self.sandbox, capability, example, limits=most),
+            again=lambda example: rehearse_capability(self.second_sandbox, capability, example, limits=most),
+            play=play,
+            unchanged=unchanged,
+            catalog=hosts.CATALOG,
+            limits=effective_limits(most, capability),
             file=file,
         )
 
@@ -259,10 +290,11 @@ class RiteSmith:
     def _try_workflow(
         self, workflow: Workflow, examples: Sequence[WorkflowExample], file: str, drafted: Mapping[str, Capability]
     ) -> TrialReport:
-        capabilities = self.capabilities_of(workflow, drafted)
+        parts, most = self.capabilities_of(workflow, drafted), self.policy.limits
         return trial(
             examples,
-            lambda example: rehearse_workflow(self.sandbox, workflow, capabilities, example, limits=self.policy.limits),
+            lambda example: rehearse_workflow(self.sandbox, workflow, parts, example, limits=most),
+            lambda example: rehearse_workflow(self.second_sandbox, workflow, parts, example, limits=most),
             file=file,
         )
 

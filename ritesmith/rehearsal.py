@@ -7,7 +7,7 @@ memory with the documents that the example names; host functions that reach outs
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +55,15 @@ class VirtualClock:
 
 
 @dataclass(frozen=True)
+class HostCallSeen:
+    """One host call of a rehearsal, and what it was answered."""
+
+    function: str
+    args: JSON
+    reply: HostReply
+
+
+@dataclass(frozen=True)
 class Rehearsal:
     """What came of one example: whether it was met, and if not, why."""
 
@@ -70,19 +79,45 @@ class Rehearsal:
     path: tuple[str, ...] = ()
     """Of a workflow: the nodes it went through."""
     store_changed: bool = False
+    calls: tuple[HostCallSeen, ...] = ()
+    """Of a capability: its host calls."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def rehearse_capability(
-    sandbox: Runner, capability: Capability, example: CapabilityExample, *, limits: Limits | None = None
-) -> Rehearsal:
-    """Run one example of a capability and compare: output by value, error by code, documents as listed."""
-    before = _copy(example.input)
+@dataclass(frozen=True)
+class Played:
+    """One execution of a capability in a throw-away world."""
+
+    outcome: Outcome
+    calls: tuple[HostCallSeen, ...]
+    before: Mapping[str, Mapping[str, JSON]]
+    after: Mapping[str, Mapping[str, JSON]]
+
+
+Instead = Callable[[int, str, JSON], HostReply | None]
+"""(index of the host call, function, arguments) -> the answer that it gets instead of the world's, or None."""
+
+
+def play_capability(
+    sandbox: Runner,
+    capability: Capability,
+    input: JSON,
+    *,
+    store: Mapping[str, Mapping[str, JSON]],
+    stubs: Sequence[HostStub] = (),
+    limits: Limits | None = None,
+    instead: Instead = lambda index, name, args: None,
+) -> Played:
+    """Run a capability once in a world with these documents and stubs; nothing outside is touched."""
+    calls: list[HostCallSeen] = []
+    if (
+        not capability.contract.grants and not store
+    ):  # it cannot touch a world, and making one takes longer than running it
+        return Played(execute(sandbox, capability, input, context=example_context(), limits=limits), (), {}, {})
     with closing(open_throwaway()) as connection:
-        hosts.store.write_world(connection, example.store, START)
-        answer = _Stubs(example.hosts)
-        world_before = hosts.store.read_world(connection)
-        calls = [0]
+        hosts.store.write_world(connection, {name: dict(documents) for name, documents in store.items()}, START)
+        answer = _Stubs(stubs)
+        before = hosts.store.read_world(connection)
 
         def host(name: str, args: JSON) -> HostReply:
             refused = hosts.outside_grant(hosts.CATALOG[name], args, capability.contract.grants[name])
@@ -90,15 +125,28 @@ def rehearse_capability(
                 from ritesmith.sandbox import GrantDenied
 
                 raise GrantDenied(refused)
-            index, calls[0] = calls[0], calls[0] + 1
+            index = len(calls)
             key = f"{RUN}/example/{index}"
-            return answer(name, args, hosts.HostEnvironment(connection, START, key, key))
+            reply = instead(index, name, args)
+            if reply is None:
+                reply = answer(name, args, hosts.HostEnvironment(connection, START, key, key))
+            calls.append(HostCallSeen(name, args, reply))
+            return reply
 
-        outcome = execute(sandbox, capability, example.input, context=example_context(), limits=limits, host=host)
-        world = hosts.store.read_world(connection)
-    problems = _compare_outcome(example, outcome) + _compare_world(example.store_after, world_before, world)
-    if example.input != before:
-        problems.append("the input was changed")
+        outcome = execute(sandbox, capability, input, context=example_context(), limits=limits, host=host)
+        after = hosts.store.read_world(connection)
+    return Played(outcome, tuple(calls), before, after)
+
+
+def rehearse_capability(
+    sandbox: Runner, capability: Capability, example: CapabilityExample, *, limits: Limits | None = None
+) -> Rehearsal:
+    """Run one example of a capability and compare: output by value, error by code, documents as listed."""
+    played = play_capability(
+        sandbox, capability, example.input, store=example.store, stubs=example.hosts, limits=limits
+    )
+    outcome = played.outcome
+    problems = _compare_outcome(example, outcome) + _compare_world(example.store_after, played.before, played.after)
     return Rehearsal(
         met=not problems,
         problems=tuple(problems),
@@ -108,8 +156,26 @@ def rehearse_capability(
         line=outcome.line,
         fuel=outcome.fuel,
         memory_bytes=outcome.memory_bytes,
-        store_changed=world != world_before,
+        store_changed=played.before != played.after,
+        calls=played.calls,
     )
+
+
+INPUT_CHANGED = "rehearsal.input_changed"
+"""The code of the failure that a watched capability ends in when it changed its input."""
+_WATCH = (
+    "\nend)(...); do local run_, encode, fail_ = run, json.encode, fail; "
+    "function run(input, context) local before = encode(input); local output = run_(input, context); "
+    f'if encode(input) ~= before then fail_("{INPUT_CHANGED}", "its input was changed") end; return output end end'
+)
+
+
+def watched(capability: Capability) -> Capability:
+    """The same capability, which fails with INPUT_CHANGED when its input is not afterwards what it was before.
+
+    Its lines keep their numbers; its fuel is that of the capability and of looking at the input.
+    """
+    return capability.model_copy(update={"source": f"(function(...) {capability.source}{_WATCH}"})
 
 
 def rehearse_workflow(
@@ -291,10 +357,6 @@ def same(expected: JSON, got: JSON) -> bool:
     if expected in ([], {}) and got in ([], {}):
         return True
     return type(expected) is type(got) and bool(expected == got)
-
-
-def _copy(value: JSON) -> JSON:
-    return json.loads(json.dumps(value))
 
 
 def _short(value: JSON, length: int = 160) -> str:

@@ -17,7 +17,7 @@ EXAMPLES = [
     {"input": {"name": "Zebedee Quux"}, "output": {"initials": "ZQ"}},
 ]
 GOOD = """  local letters = {}
-  for word in string.gmatch(input.name, "%S+") do letters[#letters + 1] = string.upper(string.sub(word, 1, 1)) end
+  for word in string.gmatch(input.name, "[%w%-]+") do letters[#letters + 1] = string.upper(string.sub(word, 1, 1)) end
   return { initials = table.concat(letters) }"""
 TEXT = {"type": "string"}
 
@@ -327,7 +327,7 @@ def test_a_name_that_was_asked_for_is_kept(forge):
 def test_a_new_version_comes_only_of_a_name_that_was_asked_for(forge, cli):
     assert forge(INTENT, replies=[lua()], examples=EXAMPLES).code == 0
     hyphens = [{"input": {"name": "Jean-Luc Picard"}, "output": {"initials": "JLP"}}]
-    better = lua(GOOD.replace("%S+", "%a+"), intent="initials with hyphens")
+    better = lua(GOOD.replace("[%w%-]+", "%a+"), intent="initials with hyphens")
     done = forge(
         "initials of a name, hyphens part words", "--name", "text.initials", replies=[better], examples=hyphens
     )

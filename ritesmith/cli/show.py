@@ -185,7 +185,7 @@ def checked(result: Checked, file: Path) -> None:
     if result.findings:
         out.print(findings_table([finding.model_dump(mode="json") for finding in result.findings]))
     trial = result.trial
-    tried = f", {trial.passed} of {trial.cases} examples met" if trial.cases else ""
+    tried = f", {_trial(trial.figures())}" if trial.cases else ""
     errors, warnings = len(result.errors), len(result.findings) - len(result.errors)
     found = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
     out.print(f"{escape(str(file))}: {found}{tried}", soft_wrap=True)
@@ -230,8 +230,7 @@ def artifact(details: Mapping[str, Any]) -> None:
         pairs.append(("model", f"{provenance['model']}, {_known(provenance['tokens'])} tokens"))
     trial = provenance["trial"]
     if trial.get("cases"):
-        spent = f"at most {trial['fuel_max']} fuel"
-        pairs.append(("trial", f"{trial['passed']} of {trial['cases']} examples met, {spent}"))
+        pairs.append(("trial", f"{_trial(trial)}; {_spent(trial)}"))
     if details["aliases"]:
         pairs.append(("aliases", Text("\n".join(details["aliases"]))))
     for name, grant in contract.get("grants", {}).items():
@@ -251,6 +250,27 @@ def artifact(details: Mapping[str, Any]) -> None:
     if details["kind"] == "capability":
         code = details["text"].partition("]]\n")[2].strip("\n")
         out.print(Syntax(code, "lua", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _trial(figures: Mapping[str, Any]) -> str:
+    """What a trial executed; figures of earlier versions have fewer numbers."""
+    parts = [f"{figures['passed']} of {figures['cases']} examples met"]
+    if figures.get("generated"):
+        parts.append(f"{figures['generated']} made inputs")
+    if figures.get("host_results"):
+        parts.append(f"{figures['host_results']} times made answers of host functions")
+    if figures.get("host_failures"):
+        parts.append(f"{figures['host_failures']} failing host calls")
+    return ", ".join(parts)
+
+
+def _spent(figures: Mapping[str, Any]) -> str:
+    spent = f"at most {figures['fuel_max']} fuel"
+    if "fuel_share" not in figures:
+        return spent
+    memory = f"{figures['memory_bytes_max']} bytes ({figures['memory_share']:.1%} of its limit)"
+    seed = f"; seed '{figures['seed']}'" if figures["seed"] else ""
+    return f"{spent} ({figures['fuel_share']:.1%} of its limit), {memory}{seed}"
 
 
 def _gives(example: Mapping[str, Any]) -> Text:
