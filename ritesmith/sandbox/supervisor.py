@@ -34,6 +34,9 @@ ENVIRONMENT = {"LC_ALL": "C", "MALLOC_TRIM_THRESHOLD_": "8388608", "MALLOC_TOP_P
 """All that a worker inherits. The last two keep the pages of one runtime for the next (glibc; elsewhere ignored)."""
 START_SECONDS = 20.0
 """A worker that has not said hello by then is given up."""
+ASK_SECONDS = 0.0001
+"""So long a worker in the middle of a script is asked again and again whether it has got to its next host call; then we
+sleep. Being woken takes longer than most scripts need from one call to the next."""
 QUEUE_MAX = 1000
 """Executions that may wait for a worker; one more is refused."""
 
@@ -117,8 +120,10 @@ class WorkerProcess:
         until = time.monotonic() + seconds
         self._set_time(seconds)
         # A worker goes on working after its result, and who only reads is woken on the worker's own processor, behind
-        # it; who polls, on an idle one. During host calls, when the worker waits for us, reading is the faster.
-        if self._asked_to_run and not self._readable.poll(seconds * 1000):
+        # it; who polls, on an idle one.
+        if not self._asked_to_run and _SEVERAL_PROCESSORS:
+            self._ask_again_and_again(min(ASK_SECONDS, seconds))
+        elif self._asked_to_run and not self._readable.poll(seconds * 1000):
             raise DeadlinePassed("the worker did not answer in time")
         data = self._read(1 << 16)
         while len(data) < 5:
@@ -137,6 +142,13 @@ class WorkerProcess:
         if len(data) > size:
             raise WorkerLost("the worker sent more than one answer")
         return data[4:5], data[5:]
+
+    def _ask_again_and_again(self, seconds: float) -> None:
+        """Return as soon as there is something to read, or after `seconds`; lets others have the processor meanwhile."""
+        poll, now = self._readable.poll, time.monotonic
+        until = now() + seconds
+        while not poll(0) and now() < until:
+            os.sched_yield()
 
     def _read(self, most: int) -> bytes:
         try:
@@ -206,6 +218,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
+_SEVERAL_PROCESSORS = hasattr(os, "sched_yield") and (os.cpu_count() or 1) > 1
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
