@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ritesmith.models import Limits, Outcome
-from ritesmith.sandbox import Sandbox, offered_names
+from ritesmith.models import HostReply, Limits, Outcome
+from ritesmith.sandbox import GrantDenied, Sandbox, offered_names
 from ritesmith.sandbox.door import answer, serve
 
 DATA = Path(__file__).parent / "sandbox"
@@ -385,12 +385,84 @@ def test_a_name_that_is_not_there_comes_with_what_to_write(sandbox: Sandbox, exp
     assert hint in outcome.message
 
 
-def test_running_out_of_fuel_says_where_how_much_and_what_to_change(sandbox: Sandbox) -> None:
-    source = "function run()\n  local n = 0\n  while true do\n    n = n + 1\n  end\nend"
-    outcome = sandbox.run(source, {}, name="demo.loop", limits=Limits(fuel=50_000))
-    assert outcome.line in {3, 4}
-    for part in ("'demo.loop'", "50000", "line", "raise `fuel`"):
-        assert part in outcome.message
+ENDED = {
+    "fuel": (
+        "  local n = 0\n  while true do n = n + 1 end",
+        "fuel",
+        "ran out of fuel at line 3 (50000 of 50000 spent); shorten the loop, or raise `fuel` in its limits",
+    ),
+    "memory": (
+        "  local t = {}\n  local function f() return 1 + f() end\n  f()",
+        "memory",
+        "ran out of memory at line 3 (asked for more when 1048576 of 1048576 bytes were in use); keep less at a time, "
+        "or raise `memory_bytes` in its limits",
+    ),
+    "host calls": (
+        "  for i = 1, 9 do\n    store.get{}\n  end",
+        "host_calls",
+        "wanted one more host call at line 3 (2 of 2 made); make fewer, or raise `host_calls` in its limits",
+    ),
+    "output size": (
+        "  local t = {}\n  for i = 1, 30 do t[i] = {id = i, name = 'abc'} end\n  return {rows = t}",
+        "output_size",
+        "returned more than 100 bytes of JSON (100 of 100 spent at $.rows[5]); return less, or raise `output_bytes` "
+        "in its limits",
+    ),
+    "deadline": (
+        "  store.get{}\n  local s = ('x'):rep(100000) while true do local t = s .. 'y' end",
+        "deadline",
+        "did not end within 0.2 s of its own time (0.2 of 0.2 spent, host calls made: 1; where it was is not known); "
+        "shorten its work, or raise `deadline_seconds` in its limits",
+    ),
+    "a denied grant": (
+        "  local x = 1\n  x = store.get{deny = true}\n  return x",
+        "grant_denied",
+        "was denied the host function 'store.get' at line 3: the namespace is not granted",
+    ),
+    "a bad result": (
+        "  return {total = 0 / 0}",
+        "bad_result",
+        "returned nan, which is not JSON in $.total; return JSON only: texts, numbers, booleans, lists and objects",
+    ),
+    "no result": ("  local x = 1", "bad_result", "returned nothing; return a value, or json.null"),
+    "an error": ("  local x = nil\n  return x.y", "script_error", "failed at line 3: attempt to index a nil value"),
+    "too large an argument": (
+        "  local s = ('x'):rep(1200000)\n  local x = store.get{s = s}",
+        "script_error",
+        "failed at line 3: bad argument #1 to 'get' (more than 1048576 bytes of JSON)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_an_end_says_who_where_how_much_was_spent_and_what_to_change(sandbox: Sandbox, name: str) -> None:
+    body, status, said = ENDED[name]
+
+    def host(function: str, arguments: Any) -> HostReply:
+        if arguments.get("deny"):
+            raise GrantDenied("the namespace is not granted")
+        return HostReply(result={})
+
+    narrow = Limits(fuel=50_000, memory_bytes=1024 * 1024, host_calls=2, output_bytes=100)
+    limits = {
+        "deadline": Limits(fuel=10**12, deadline_seconds=0.2),
+        "too large an argument": Limits(),
+        "memory": narrow.model_copy(update={"fuel": 10**7}),
+    }.get(name, narrow)
+    source = f"function run(input)\n{body}\nend"
+    outcome = sandbox.run(source, {}, name="demo.ended", functions=["store.get"], host=host, limits=limits)
+    assert outcome.status == status
+    assert outcome.message.startswith(f"capability 'demo.ended' {said}")
+
+
+def test_calls_that_nest_too_deeply_are_told_from_a_full_memory(sandbox: Sandbox) -> None:
+    source = "function run()\n  local function f() pcall(f) end\n  f()\nend"
+    outcome = sandbox.run(source, {}, name="demo.deep")
+    assert (outcome.status, outcome.line) == ("memory", 2)
+    spent = f"({outcome.fuel} fuel and {outcome.memory_bytes} bytes spent)"
+    assert outcome.message == (
+        f"capability 'demo.deep' nests its calls too deeply at line 2 {spent}; look for a recursion without an end"
+    )
 
 
 # ---------------------------------------------------------------- the door, and the names

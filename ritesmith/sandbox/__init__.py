@@ -195,16 +195,18 @@ class Sandbox:
             broken = False
             return outcome
         except DeadlinePassed:
+            seconds = request.limits.deadline_seconds
             return request.outcome(
                 "deadline",
-                f"did not end within {request.limits.deadline_seconds:g} s of its own time; "
-                "shorten its work or raise `deadline_seconds` in its limits",
+                f"did not end within {seconds:g} s of its own time ({seconds:g} of {seconds:g} spent, host calls made: "
+                f"{request.calls}; where it was is not known); shorten its work, or raise `deadline_seconds` in its "
+                "limits",
             )
         except WorkerLost as error:
             # Somebody else's kill (no host function was really called): the same script may simply start again.
             if error.killed_by in (None, 9) and not request.live_calls and not last and not self._pool.closed:
                 raise _TryAgain from error
-            return request.outcome("worker_lost", f"ended with its worker: {error}", retryable=True)
+            return request.outcome("worker_lost", f"ended with its worker: {error}; run it again", retryable=True)
         except _Abandoned as abandoned:
             broken = abandoned.broken
             raise abandoned.cause from None
@@ -342,12 +344,13 @@ class _Request:
             else:
                 raise GrantDenied(f"nothing answers host calls here, and '{function}' was called")
         except GrantDenied as denied:
-            fuel, memory = self._give_up(worker)
+            head = self._give_up(worker)
             return self.outcome(
                 "grant_denied",
-                f"was denied the host function '{function}': {denied}",
-                fuel=fuel,
-                memory_bytes=memory,
+                f"was denied the host function '{function}'{messages.at_line(head['line'])}: {denied}",
+                line=head["line"],
+                fuel=head["fuel"],
+                memory_bytes=head["memory"],
             )
         except BaseException as error:
             broken = False
@@ -373,14 +376,14 @@ class _Request:
             return to_json({"error": refused.model_dump(mode="json", exclude_none=True)})
         return text
 
-    def _give_up(self, worker: WorkerProcess) -> tuple[int, int]:
-        """Make the worker drop the script it holds; what it had spent."""
+    def _give_up(self, worker: WorkerProcess) -> dict[str, Any]:
+        """Make the worker drop the script it holds; where that was, and what it had spent."""
         worker.send(b"X", b"", 1.0)
         kind, payload = worker.receive(1.0, self.most)
         head, _ = _head(payload)
         if kind != b"r" or head["status"] != "abandoned":
             raise WorkerLost("the worker went on")
-        return head["fuel"], head["memory"]
+        return head
 
     # ------------------------------------------------------------ results
 
@@ -414,32 +417,41 @@ class _Request:
             hint = messages.script_hint(message)
             where = messages.at_line(spent["line"])
             return self.outcome("script_error", f"failed{where}: {message}" + (f" ({hint})" if hint else ""), **spent)
+        place = f" at {shown}" if shown not in {"", "$"} else ""
         told: dict[str, tuple[str, str]] = {
-            "no_run": ("script_error", "defines no global function `run(input, context)`"),
+            "no_run": ("script_error", "defines no global function `run(input, context)`; add one"),
             "bad_input": ("reject", f"was not started: its input is not taken: {shown}"),
             "fuel": (
                 "fuel",
-                f"ran out of fuel{where} ({limits.fuel} spent); shorten the loop, or raise `fuel` in its limits",
+                f"ran out of fuel{where} ({limits.fuel} of {limits.fuel} spent); shorten the loop, "
+                "or raise `fuel` in its limits",
             ),
             "memory": (
                 "memory",
-                f"ran out of memory{where} ({limits.memory_bytes} bytes allowed); keep less at a time, "
-                "or raise `memory_bytes` in its limits",
+                f"ran out of memory{where} (asked for more when {min(head['memory'], limits.memory_bytes)} of "
+                f"{limits.memory_bytes} bytes were in use); keep less at a time, or raise `memory_bytes` in its limits",
             ),
-            "stack": ("memory", f"calls nest too deeply{where}; look for a recursion without an end"),
+            "stack": (
+                "memory",
+                f"nests its calls too deeply{where} ({head['fuel']} fuel and {head['memory']} bytes spent); "
+                "look for a recursion without an end",
+            ),
             "host_calls": (
                 "host_calls",
-                f"made more than {limits.host_calls} host calls{where}; make fewer, "
+                f"wanted one more host call{where} ({limits.host_calls} of {limits.host_calls} made); make fewer, "
                 "or raise `host_calls` in its limits",
             ),
             "output_size": (
                 "output_size",
-                f"returned more than {limits.output_bytes} bytes of JSON; return less, "
+                f"returned more than {limits.output_bytes} bytes of JSON ({limits.output_bytes} of "
+                f"{limits.output_bytes} spent{place}); return less, "
                 "or raise `output_bytes` in its limits",
             ),
             "bad_result": (
                 "bad_result",
-                "returned nothing; return a value, or json.null" if shown == "nothing" else f"returned {shown}",
+                "returned nothing; return a value, or json.null"
+                if shown == "nothing"
+                else f"returned {shown}; return JSON only: texts, numbers, booleans, lists and objects",
             ),
         }
         if status not in told:

@@ -351,6 +351,12 @@ local function path_text(path, depth)
   return sub(concat(out), 1, 300)
 end
 
+-- Where the last text that became too large stood when it was given up.
+local stopped_path
+local function stopped_at()
+  return stopped_path and path_text(stopped_path, DEPTH_MAX) or ""
+end
+
 -- The JSON text of a value, at most `most` bytes. Raises TOO_BIG, or {json = what is wrong, where = path}.
 local function encode(value, most)
   parts, count, size, size_max, open, known = {}, 0, 0, most, {}, {}
@@ -363,6 +369,7 @@ local function encode(value, most)
     local shown = path_text(path, DEPTH_MAX)
     error({ json = problem.json, where = shown }, 0)
   end
+  stopped_path = path
   error(problem, 0)
 end
 
@@ -371,6 +378,7 @@ return {
   OBJECT = OBJECT,
   ARRAY = ARRAY,
   TOO_BIG = TOO_BIG,
+  stopped_at = stopped_at,
   decode = decode,
   encode = encode,
   charge = charge,

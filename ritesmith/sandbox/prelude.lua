@@ -337,7 +337,7 @@ end
 -- ---------------------------------------------------------------- host functions
 
 local function json_problem(problem)
-  if rawequal(problem, json.TOO_BIG) then return "too large" end
+  if rawequal(problem, json.TOO_BIG) then return "more than " .. HOST_BYTES_MAX .. " bytes of JSON" end
   if type(problem) == "table" and problem.json then
     return problem.json .. (problem.where and problem.where ~= "$" and " in " .. problem.where or "")
   end
@@ -752,7 +752,7 @@ local function finished(value)
     if fuel > fuel_max then return ended("fuel", "", nil) end
     return ended("ok", text, nil)
   end
-  if rawequal(text, json.TOO_BIG) then return ended("output_size", "", nil) end
+  if rawequal(text, json.TOO_BIG) then return ended("output_size", json.stopped_at(), nil) end
   if text == "not enough memory" then return ended("memory", "", nil) end
   if type(text) == "table" and text.json then
     return ended("bad_result", text.json .. " in " .. text.where, nil)
@@ -852,8 +852,11 @@ function driver.continue()
   return went(raw_resume(main, text))
 end
 
--- What was spent so far, for an execution that is abandoned.
-function driver.spent() return spent() end
+-- For an execution that is abandoned: its line, and what was spent so far.
+function driver.spent()
+  local ok, line = raw_pcall(script_line, 0, main)
+  return ok and line or nil, spent()
+end
 
 -- The outcome when not even the driver had memory left; called with the limit lifted.
 function driver.exhausted() return failed("not enough memory") end

@@ -166,7 +166,7 @@ class Worker:
             kind, reply = self.channel.receive()
             if kind != b"A":
                 lua.set_max_memory(0)
-                return (b"abandoned", b"", None, *runtime.spent())
+                return (b"abandoned", b"", *runtime.spent())
             lua.set_max_memory(0)
             runtime.take_reply(reply)
             limit = max(limit, lua.get_memory_used(total=True) + REENTRY_BYTES)
