@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
-from ritesmith.db import find_db, open_db, read_error, transaction
+from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.engine import Clock, Engine, Library, Message, SystemClock, Watch, effective_limits
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
 from ritesmith.guard import check_lua, load_rules
 from ritesmith.guard.contract import check_contract
-from ritesmith.guard.policy import Decision, Policy, decide, load_policy
+from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
 from ritesmith.journal import Journal, held
 from ritesmith.models import (
-    EFFECT_ORDER,
     JSON,
     Artifact,
     ArtifactKind,
@@ -161,8 +160,9 @@ class RiteSmith:
 
     @cached_property
     def policy(self) -> Policy:
-        """What may exist and run."""
-        return load_policy(content_folder() / "guardrails" / "policy.toml")
+        """What may exist and run: the bundled rules, and the project's own beside the registry file."""
+        project = None if str(self.path) == MEMORY else Path(self.path).parent / "guardrails" / "policy.toml"
+        return load_policy(content_folder() / "guardrails" / "policy.toml", project)
 
     @cached_property
     def lua_rules(self) -> LuaRules:
@@ -185,21 +185,26 @@ class RiteSmith:
         stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
         if self._bundled_stamp() == stamp:
             return 0
-        count = {"capability": 0, "workflow": 0}
+        count, denied = {"capability": 0, "workflow": 0}, 0
         with transaction(self.connection):
             before = self._bundled_stamp()
             if before == stamp:  # another process has done it while this one waited for the file
                 return 0
             for file, text in files:
                 checked = self.check_text(text, file.name)
-                if checked.errors:
+                if checked.errors and not denied:
                     raise Rejected(f"the bundled '{file.name}' does not pass the guard", findings=checked.errors)
-                _, new = self.publish_checked(checked, source="bundled", author="ritesmith")
-                count[checked.kind] += new
+                try:
+                    _, new = self.publish_checked(self._sound(checked), source="bundled", author="ritesmith")
+                    count[checked.kind] += new
+                except Rejected:  # by the project's policy; and a workflow that misses such a part is left out too
+                    denied += 1
             self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('bundled', ?)", (stamp,))
         if on_install is not None:
             told = f"{count['capability']} capabilities and {count['workflow']} workflows"
-            on_install(f"{'made' if before is None else 'updated'} {self.path}: {told}, each checked and tried")
+            left_out = f"; {denied} left out by the project's policy" if denied else ""
+            verb = "made" if before is None else "updated"
+            on_install(f"{verb} {self.path}: {told}, each checked and tried{left_out}")
         return sum(count.values())
 
     def _bundled_stamp(self) -> str | None:
@@ -344,8 +349,13 @@ class RiteSmith:
 
     def _passed(self, file: Path) -> Checked:
         checked = self.check_file(file)
+        return self._sound(checked, str(file))
+
+    @staticmethod
+    def _sound(checked: Checked, file: str = "") -> Checked:
         if checked.errors:
-            raise Rejected(f"'{file}' has {_count(len(checked.errors), 'error')}", findings=checked.findings)
+            said = f"'{file or checked.name}' has {_count(len(checked.errors), 'error')}"
+            raise Rejected(said, findings=checked.findings)
         return checked
 
     def publish_checked(
@@ -369,7 +379,6 @@ class RiteSmith:
         if checked.capability is not None:
             contract = checked.capability.contract
             text, words = checked.capability.source, schema_words(contract.input, contract.output)
-            effect, functions = hosts.effect_of(contract), set(contract.grants)
             canonical = self.sandbox.canonical(text)
             said: Contract | Workflow = contract
         else:
@@ -377,11 +386,9 @@ class RiteSmith:
             said = checked.workflow
             text, parts = self._pinned(checked.workflow, drafted or {})
             words = schema_words(checked.workflow.input, checked.workflow.output)
-            used = [self._capability_of(part).contract for part in parts]
-            effect = max((hosts.effect_of(each) for each in used), key=EFFECT_ORDER.__getitem__, default="pure")
-            functions = {name for each in used for name in each.grants}
             canonical = hashlib.sha256(text.encode()).hexdigest()
-        decision = decide(self.policy, source=source, effect=effect, functions=functions)
+        subject = self._subject(said, [self._capability_of(part).contract for part in parts], source)
+        decision = decide(self.policy, subject)
         if decision.action == "deny":
             raise Rejected(
                 f"the policy does not allow '{said.name}': {decision.reason}",
@@ -394,7 +401,7 @@ class RiteSmith:
             name=said.name,
             text=text,
             canonical=canonical,
-            effect=effect,
+            effect=subject.effect,
             risk=decision.risk,
             intent=said.intent,
             aliases=said.aliases,
@@ -414,6 +421,19 @@ class RiteSmith:
                 **provenance,
             ),
         )
+
+    def _subject(self, said: Contract | Workflow, parts: Sequence[Contract], source: str) -> Subject:
+        """What the policy looks at: of a workflow, what its parts are granted."""
+        if isinstance(said, Contract):
+            return subject_of([said], hosts.CATALOG, source=source, limits=self.policy.limits)
+        return subject_of(parts, hosts.CATALOG, source=source, limits=self.policy.limits, run_limits=said.limits)
+
+    def explain_policy(self, reference: str, source: str | None = None) -> tuple[Artifact, Subject, Decision]:
+        """What the policy says of an artifact now, as its author's or as if `source` had written it."""
+        artifact = self._looked_up(reference)
+        parts = [self._capability_by_digest(digest).contract for digest in artifact.provenance.pins.values()]
+        subject = self._subject(self.said(artifact), parts, source or artifact.provenance.source)
+        return artifact, subject, decide(self.policy, subject)
 
     def _pinned(self, workflow: Workflow, drafted: Mapping[str, Artifact]) -> tuple[str, list[Artifact]]:
         """A workflow's text with every capability named by version, and what each of these names means."""
@@ -744,7 +764,7 @@ class RiteSmith:
 
     def details(self, reference: str) -> dict[str, Any]:
         """Everything about one artifact: what it says of itself, its text, provenance, aliases and versions."""
-        artifact = self.registry.get(reference) if "@" in reference or "." not in reference else self._active(reference)
+        artifact = self._looked_up(reference)
         said = self.said(artifact)
         return self._row(artifact) | {
             "digest": artifact.digest,
@@ -759,6 +779,10 @@ class RiteSmith:
                 for each in self.registry.versions(artifact.name)
             ],
         }
+
+    def _looked_up(self, reference: str) -> Artifact:
+        """What a person means by a name, name@version or digest."""
+        return self.registry.get(reference) if "@" in reference or "." not in reference else self._active(reference)
 
     def _row(self, artifact: Artifact) -> dict[str, Any]:
         said = self.said(artifact)

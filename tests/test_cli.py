@@ -189,6 +189,7 @@ COMMANDS = {
     "search for nothing": lambda cli: ["search", "xylophone"],
     "show a workflow": lambda cli: ["show", "orders.refund"],
     "show a capability": lambda cli: ["show", "stats.average@1"],
+    "policy explain": lambda cli: ["policy", "explain", "orders.refund"],
     "run": lambda cli: ["run", "stats.average", "--input", '{"numbers": [1, 2, 6]}'],
     "run that waits": lambda cli: ["run", "orders.refund", "--input", "@order.json"],
     "resume": lambda cli: ["resume"],
@@ -284,7 +285,7 @@ def test_show_source_is_the_stored_text(cli, place):
     assert (again["artifact"], again["new"]) == ("stats.average@1", False)
 
 
-@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "store get"])
+@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "store get", "policy explain"])
 def test_every_command_has_help(cli, name):
     done = cli(*name.split(), "--help")
     assert done.code == 0

@@ -302,6 +302,33 @@ def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
         show.artifact(details)
 
 
+@ritesmith.group(cls=Group)
+def policy() -> None:
+    """Look at the rules that decide what may exist."""
+
+
+@policy.command("explain")
+@click.argument("reference")
+@click.option(
+    "--source",
+    type=click.Choice(["bundled", "person", "composed", "model"]),
+    help="As if this one had written it [who has].",
+)
+@with_json
+@with_app
+def policy_explain(app: RiteSmith, reference: str, source: str | None, as_json: bool) -> None:
+    """Show which rule decides about an artifact, and why.
+
+    REFERENCE is a NAME, NAME@VERSION or digest. The rules are guardrails/policy.toml and, beside the registry file, the
+    project's own.
+    """
+    from ritesmith.cli import show
+
+    artifact, subject, decision = app.explain_policy(reference, source)
+    told = {"artifact": artifact.ref, "subject": subject.model_dump(mode="json"), **decision.model_dump(mode="json")}
+    emit(told) if as_json else show.policy(told)
+
+
 # ---------------------------------------------------------------- runs
 
 

@@ -252,6 +252,28 @@ def artifact(details: Mapping[str, Any]) -> None:
         out.print(Syntax(code, "lua", theme="ansi_dark", background_color="default", word_wrap=True))
 
 
+def policy(told: Mapping[str, Any]) -> None:
+    subject = told["subject"]
+    grants = [f"{each['function']} {json.dumps(each['narrowed'])}" for each in subject["grants"]]
+    budget = ", ".join(f"{name} {most:,.10g}" for name, most in subject["budget"].items())
+    out.print(Text.assemble((told["artifact"], "bold"), f" {told['action']}: {told['reason']}"), soft_wrap=True)
+    pairs: list[tuple[str, RenderableType]] = [
+        ("rule", Text(f"{told['rule'] or 'none'}, of {told['file']}")),
+        ("risk", Text(f"{told['risk']}: {told['risk_reason']}")),
+        ("source", subject["source"]),
+        ("effect", subject["effect"]),
+        ("grants", Text("\n".join(grants) or "none")),
+        ("budget", Text(budget)),
+    ]
+    if told["note"]:
+        pairs.append(("note", Text(told["note"])))
+    out.print(_pairs(pairs))
+    table = _table("rule", "says", "why not")
+    for each in told["tried"]:
+        table.add_row(each["rule"], each["action"], Text("it matches" if each["matched"] else each["why_not"]))
+    out.print(table)
+
+
 def _trial(figures: Mapping[str, Any]) -> str:
     """What a trial executed; figures of earlier versions have fewer numbers."""
     parts = [f"{figures['passed']} of {figures['cases']} examples met"]

@@ -1,6 +1,8 @@
 """Policy: risk from what an artifact is granted, and by rule whether it may exist, needs a person's yes, or may not.
 
 Rules live in `guardrails/policy.toml`, first match wins. Nothing here asks what the artifact or its author says of it.
+A project's own policy, in `guardrails/policy.toml` beside its registry file, may tighten this one without asking, and
+loosens only what its `loosens` names.
 """
 
 from __future__ import annotations
@@ -8,87 +10,266 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from ritesmith.contract import effect_of, near_miss
 from ritesmith.errors import InvalidInput
-from ritesmith.models import Effect, Limits, Risk, Value
+from ritesmith.models import EFFECT_ORDER, Contract, Effect, HostFunction, Limits, Risk, RunLimits, Value
+
+Action: TypeAlias = Literal["allow", "approve", "deny"]
+STRICTNESS: Mapping[str, int] = {"allow": 0, "approve": 1, "deny": 2}
+RISK_ORDER: Mapping[str, int] = {"low": 0, "medium": 1, "high": 2, "critical": 3}
+LOOSENS_LIMIT = "limits."
 
 
-class RiskRule(Value):
-    level: Risk
+class Grant(Value):
+    """Leave to use one host function, and how it is narrowed: hosts, methods, namespaces, secrets."""
+
+    function: str
+    narrowed: dict[str, Any] = Field(default={})
+
+
+class Subject(Value):
+    """What a policy looks at: facts about an artifact that neither it nor its author can talk away."""
+
+    source: str
+    effect: Effect
+    grants: tuple[Grant, ...] = ()
+    """Of a workflow: those of all its capabilities."""
+    unknown: tuple[str, ...] = ()
+    """Granted host functions that do not exist."""
+    budget: dict[str, float] = Field(default={})
+    """The most that one execution may spend, by the names of `models.Limits`; of a workflow also `steps` and
+    `run_seconds`."""
+
+
+class Conditions(Value):
+    """What must hold for a rule to match; all that is named, and an empty list names nothing."""
+
+    source: tuple[str, ...] = ()
     effect: tuple[Effect, ...] = ()
     functions: tuple[str, ...] = ()
+    """Host functions, `*` standing for any rest; one grant must meet this and `narrowed`."""
+    narrowed: dict[str, tuple[str, ...]] = Field(default={})
+    """What the same grant names: `{hosts = ["*.example.com"]}`; one of its values must be one of these."""
+    unknown: bool | None = None
+    """Whether a host function is granted that does not exist."""
+    over: dict[str, float] = Field(default={})
+    """It may spend more than this of one of these."""
+
+
+class RiskRule(Conditions):
+    level: Risk
     reason: str
 
 
-class PolicyRule(Value):
+class PolicyRule(Conditions):
     name: str
-    action: Literal["allow", "approve", "deny"]
-    source: tuple[str, ...] = ()
-    effect: tuple[Effect, ...] = ()
+    action: Action
     risk: tuple[Risk, ...] = ()
-    functions: tuple[str, ...] = ()
     reason: str
 
 
 class Policy(Value):
-    """The rules, and the digest of the file that they came from."""
+    """The rules, and the digest of the file that they came from; with a project's policy over them, if there is one."""
 
     limits: Limits = Limits()
     risk: tuple[RiskRule, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
+    loosens: tuple[str, ...] = ()
+    """Of a project's policy: rules of the bundled one that a laxer one of its own overrules, and `limits.fuel` ..."""
     digest: str = ""
+    file: str = ""
+    project: Policy | None = Field(default=None, exclude=True)
+
+
+class Tried(Value):
+    """One rule that was looked at."""
+
+    file: str
+    rule: str
+    action: Action
+    matched: bool
+    why_not: str = ""
 
 
 class Decision(Value):
     """What the policy says of one artifact: the rule that decided, and why."""
 
-    action: Literal["allow", "approve", "deny"]
+    action: Action
     rule: str
     reason: str
+    file: str = ""
     risk: Risk
     risk_reason: str
+    note: str = ""
+    """Said when a project's laxer rule was not heard."""
+    tried: tuple[Tried, ...] = ()
 
 
-def load_policy(path: Path) -> Policy:
-    """Read `guardrails/policy.toml`; InvalidInput where it is not what Policy says."""
+def load_policy(path: Path, project: Path | None = None) -> Policy:
+    """Read `guardrails/policy.toml`, and over it a project's own where there is one.
+
+    InvalidInput where one of them is not what Policy says, or where the project loosens what is not there.
+    """
+    policy = _read(path)
+    return (
+        policy if project is None or not project.is_file() or project.samefile(path) else _over(policy, _read(project))
+    )
+
+
+def _read(path: Path) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
-        rules = tomllib.loads(text) | {"digest": hashlib.sha256(text.encode()).hexdigest()}
-        return Policy.model_validate(rules)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return Policy.model_validate(tomllib.loads(text) | {"digest": digest, "file": str(path)})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise InvalidInput(
             f"'{path}' can't be used as the policy: {error}", hint="repair or restore the file"
         ) from error
 
 
-def decide(policy: Policy, *, source: str, effect: Effect, functions: Iterable[str]) -> Decision:
-    """The first rule that matches; deny where none does. A risk that no rule names is critical."""
-    granted = sorted(set(functions))
-    risk: Risk = "critical"
-    risk_reason = "no rule rates it"
+def _over(policy: Policy, project: Policy) -> Policy:
+    known = [rule.name for rule in policy.rules] + [LOOSENS_LIMIT + name for name in Limits.model_fields]
+    for name in project.loosens:
+        if name not in known:
+            near = near_miss(name, known)
+            raise InvalidInput(
+                f"'{project.file}' loosens '{name}', and the policy has no such rule or limit",
+                hint=f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}",
+            )
+    limits = {}
+    for name in project.limits.model_fields_set:
+        most, asked = getattr(policy.limits, name), getattr(project.limits, name)
+        limits[name] = asked if LOOSENS_LIMIT + name in project.loosens else min(most, asked)
+    digest = hashlib.sha256(f"{policy.digest}\n{project.digest}".encode()).hexdigest()
+    return policy.model_copy(
+        update={"limits": policy.limits.model_copy(update=limits), "digest": digest, "project": project}
+    )
+
+
+def subject_of(
+    contracts: Sequence[Contract],
+    catalog: Mapping[str, HostFunction],
+    *,
+    source: str,
+    limits: Limits,
+    run_limits: RunLimits | None = None,
+) -> Subject:
+    """The facts about a capability (its one contract) or a workflow (those of its parts, and `run_limits`)."""
+    budget: dict[str, float] = {}
+    for name, most in limits.model_dump().items():
+        asked = [getattr(each.limits, name) for each in contracts]
+        budget[name] = max((most if own is None else min(own, most) for own in asked), default=0)
+    if run_limits is not None:
+        budget |= {"steps": run_limits.steps, "run_seconds": run_limits.deadline_seconds}
+    grants: list[Grant] = []
+    for name, narrowed in (pair for each in contracts for pair in each.grants.items()):
+        grant = Grant(function=name, narrowed=narrowed)
+        grants += [] if grant in grants else [grant]
+    return Subject(
+        source=source,
+        effect=max((effect_of(each, catalog) for each in contracts), key=EFFECT_ORDER.__getitem__, default="pure"),
+        grants=tuple(grants),
+        unknown=tuple(sorted({grant.function for grant in grants} - catalog.keys())),
+        budget=budget,
+    )
+
+
+def decide(policy: Policy, subject: Subject) -> Decision:
+    """The first rule that matches; deny where none does. A risk that no rule names is critical.
+
+    Of a project's policy the first rule that matches overrules it when it is at least as strict, or when the project's
+    `loosens` names the rule that it overrules. Its risk counts where it is the higher one.
+    """
+    risk, risk_reason = _risk(policy, subject) or ("critical", "no rule rates it")
+    own = _risk(policy.project, subject) if policy.project is not None else None
+    if own is not None and RISK_ORDER[own[0]] > RISK_ORDER[risk]:
+        risk, risk_reason = own
+    rule, tried = _first(policy, subject, risk)
+    action: Action = rule.action if rule else "deny"
+    decision = Decision(
+        action=action,
+        rule=rule.name if rule else "",
+        reason=rule.reason if rule else "no rule matches",
+        file=policy.file,
+        risk=risk,
+        risk_reason=risk_reason,
+    )
+    if policy.project is not None:
+        over, more = _first(policy.project, subject, risk)
+        tried = more + tried
+        if over is not None:
+            decision = _overruled(policy.project, over, decision)
+    return decision.model_copy(update={"tried": tuple(tried)})
+
+
+def _overruled(project: Policy, rule: PolicyRule, by: Decision) -> Decision:
+    if STRICTNESS[rule.action] < STRICTNESS[by.action] and by.rule not in project.loosens:
+        note = f"the project's rule '{rule.name}' would {rule.action} it, but its 'loosens' does not name '{by.rule}'"
+        return by.model_copy(update={"note": note})
+    said = {"action": rule.action, "rule": rule.name, "reason": rule.reason, "file": project.file}
+    return by.model_copy(update=said)
+
+
+def _risk(policy: Policy, subject: Subject) -> tuple[Risk, str] | None:
     for rating in policy.risk:
-        if _one_of(effect, rating.effect) and _granted(granted, rating.functions):
-            risk, risk_reason = rating.level, rating.reason
-            break
+        if not _why_not(rating, subject):
+            return rating.level, rating.reason
+    return None
+
+
+def _first(policy: Policy, subject: Subject, risk: Risk) -> tuple[PolicyRule | None, list[Tried]]:
+    tried: list[Tried] = []
     for rule in policy.rules:
-        if (
-            _one_of(source, rule.source)
-            and _one_of(effect, rule.effect)
-            and _one_of(risk, rule.risk)
-            and _granted(granted, rule.functions)
-        ):
-            return Decision(action=rule.action, rule=rule.name, reason=rule.reason, risk=risk, risk_reason=risk_reason)
-    return Decision(action="deny", rule="", reason="no rule matches", risk=risk, risk_reason=risk_reason)
+        why_not = _why_not(rule, subject)
+        if not why_not and rule.risk and risk not in rule.risk:
+            why_not = f"the risk is {risk}, not {_or(rule.risk)}"
+        tried.append(Tried(file=policy.file, rule=rule.name, action=rule.action, matched=not why_not, why_not=why_not))
+        if not why_not:
+            return rule, tried
+    return None, tried
 
 
-def _one_of(value: str, allowed: tuple[str, ...]) -> bool:
-    return not allowed or value in allowed
+def _why_not(rule: Conditions, subject: Subject) -> str:
+    """The first condition that does not hold, in words; empty when all do."""
+    if rule.source and subject.source not in rule.source:
+        return f"the source is {subject.source}, not {_or(rule.source)}"
+    if rule.effect and subject.effect not in rule.effect:
+        return f"the effect is {subject.effect}, not {_or(rule.effect)}"
+    if rule.unknown is not None and bool(subject.unknown) != rule.unknown:
+        return "it is granted a host function that does not exist" if subject.unknown else "every granted one exists"
+    if (rule.functions or rule.narrowed) and not any(_meets(rule, grant) for grant in subject.grants):
+        wanted = _or(rule.functions) if rule.functions else "a host function"
+        narrowed = "".join(f" for the {name} {_or(values)}" for name, values in rule.narrowed.items())
+        return f"it is not granted {wanted}{narrowed}"
+    if rule.over and not any(subject.budget.get(name, 0) > most for name, most in rule.over.items()):
+        return "it may not spend more than " + " or ".join(f"{most:g} {name}" for name, most in rule.over.items())
+    return ""
 
 
-def _granted(functions: list[str], patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for name in functions for pattern in patterns)
+def _meets(rule: Conditions, grant: Grant) -> bool:
+    if rule.functions and not _like(grant.function, rule.functions):
+        return False
+    return all(
+        any(_like(str(value), patterns) for value in _values(grant.narrowed.get(name)))
+        for name, patterns in rule.narrowed.items()
+    )
+
+
+def _values(narrowing: Any) -> Iterable[Any]:
+    if isinstance(narrowing, list | tuple | dict):
+        return narrowing
+    return () if narrowing is None else (narrowing,)
+
+
+def _like(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(words)
