@@ -214,7 +214,7 @@ end
 local function string_argument(value, n, name)
   local kind = type(value)
   if kind == "string" then return value end
-  if kind == "number" then return raw_tostring(value) end
+  if kind == "number" then return value == value and raw_tostring(value) or "nan" end
   expected(n, name, "string", value)
 end
 
@@ -259,7 +259,7 @@ local function tostring(...)
     local shown = rawget(meta, "__tostring")
     if shown ~= nil then
       local text = shown(value)
-      if type(text) == "number" then return raw_tostring(text) end
+      if type(text) == "number" then return tostring(text) end
       if type(text) ~= "string" then library_error("'__tostring' must return a string") end
       return text
     end
@@ -283,6 +283,7 @@ local core = {
   examine = examine,
   pcall = raw_pcall,
   type = type,
+  next = next,
   select = select,
   tonumber = tonumber,
   string = string,
@@ -713,7 +714,7 @@ end
 local function shown_problem(problem)
   local kind = type(problem)
   if kind == "string" then return problem end
-  if kind == "number" then return raw_tostring(problem) end
+  if kind == "number" then return tostring(problem) end
   if kind == "table" then
     local message, code = rawget(problem, "message"), rawget(problem, "code")
     if type(message) == "string" then

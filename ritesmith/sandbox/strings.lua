@@ -9,7 +9,7 @@ local string, utf8, table, math = core.string, core.utf8, core.table, core.math
 local charge, bad_argument, expected, library_error = core.charge, core.bad_argument, core.expected, core.library_error
 local string_argument, integer_argument, finish = core.string_argument, core.integer_argument, core.finish
 local tostring, raw_tostring, getmetatable, type_name = core.tostring, core.raw_tostring, core.getmetatable, core.type_name
-local type, select, tonumber, raw_pcall = core.type, core.select, core.tonumber, core.pcall
+local type, select, tonumber, next, raw_pcall = core.type, core.select, core.tonumber, core.next, core.pcall
 local byte, sub, concat, unpack, math_type = string.byte, string.sub, table.concat, table.unpack, math.type
 local raw_find, raw_match, raw_gmatch, raw_gsub, raw_rep, raw_format = string.find, string.match, string.gmatch,
   string.gsub, string.rep, string.format
@@ -18,8 +18,8 @@ local raw_lower, raw_upper, raw_reverse, raw_pack, char = string.lower, string.u
 local raw_utf8_len, raw_offset = utf8.len, utf8.offset
 local mininteger = math.mininteger
 
--- What cannot run long is the reference's own.
-local library = { len = string.len, sub = sub, packsize = string.packsize,
+-- What cannot run long is the reference's own; `sub`, the most used of all, even where it is given not a number.
+local library = { sub = sub, packsize = string.packsize,
   unpack = string.unpack }
 
 -- Steps of the reference's matcher that one call may need at most, and how many of them cost one unit of fuel.
@@ -695,12 +695,30 @@ local function gsub_by_function(subject, wanted, replacement, most, each, measur
   return result, count
 end
 
+-- A table with not a number as we spell it; nil where it holds none.
+local function without_nan(replacement)
+  local spelled
+  for key, value in next, replacement do
+    if type(value) == "number" and value ~= value then
+      spelled = {}
+      break
+    end
+  end
+  if spelled then
+    for key, value in next, replacement do
+      if value ~= value then value = "nan" end
+      spelled[key] = value
+    end
+  end
+  return spelled
+end
+
 function library.gsub(subject, wanted, replacement, most)
   if type(subject) ~= "string" then subject = string_argument(subject, 1, "gsub") end
   if type(wanted) ~= "string" then wanted = string_argument(wanted, 2, "gsub") end
   local kind = type(replacement)
   if kind == "number" then
-    replacement = raw_tostring(replacement)
+    replacement = tostring(replacement)
     kind = "string"
   elseif kind ~= "string" and kind ~= "function" and kind ~= "table" then
     expected(3, "gsub", "string/function/table", replacement)
@@ -712,6 +730,10 @@ function library.gsub(subject, wanted, replacement, most)
     pay(measured.anchored and each or each * (size + 1))
     local result, count = finish("gsub", raw_pcall(raw_gsub, subject, wanted, replacement, most))
     charge(#result >> 5)
+    if kind == "table" and raw_find(result, "nan", 1, true) then
+      local spelled = without_nan(replacement)
+      if spelled then return finish("gsub", raw_pcall(raw_gsub, subject, wanted, spelled, most)) end
+    end
     return result, count
   end
   if fits and kind == "function" and measured.sound and measured.groups <= 2 and measured.special then
@@ -779,6 +801,11 @@ function library.byte(subject, first, last)
     return finish("byte", raw_pcall(byte, subject, first, last))
   end
   return byte(subject, first, last)
+end
+
+function library.len(subject)
+  if type(subject) ~= "string" then subject = string_argument(subject, 1, "len") end
+  return #subject
 end
 
 function library.lower(subject)

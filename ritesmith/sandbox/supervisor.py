@@ -144,7 +144,7 @@ class WorkerProcess:
         return data[4:5], data[5:]
 
     def _ask_again_and_again(self, seconds: float) -> None:
-        """Return as soon as there is something to read, or after `seconds`; lets others have the processor meanwhile."""
+        """Return as soon as there is something to read, or after `seconds`; others may have the processor meanwhile."""
         poll, now = self._readable.poll, time.monotonic
         until = now() + seconds
         while not poll(0) and now() < until:

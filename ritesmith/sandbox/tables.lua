@@ -10,7 +10,8 @@ local type, select, rawget, rawequal, rawlen = type, select, rawget, rawequal, r
 local raw_next, raw_pcall = next, pcall
 local raw_concat, raw_move, raw_sort, raw_unpack, raw_create = table.concat, table.move, table.sort, table.unpack,
   table.create
-local math_type, ult = math.type, math.ult
+local math_type, tointeger, ult = math.type, math.tointeger, math.ult
+local find, match = string.find, string.match
 local maxinteger = math.maxinteger
 
 -- ---------------------------------------------------------------- insert, remove, move, concat, unpack, create
@@ -91,14 +92,43 @@ function library.move(from, first, last, to, into)
   return target
 end
 
+-- Pay for the items of a range that lie outside of the list's length; those of no length leave no bytes to pay for.
+local function charge_range(ok, text, size, first, last)
+  if not ok then
+    last = type(text) == "string" and match(text, "at index (-?%d+)")
+    if not last then return end
+  end
+  local count = tointeger(last) - tointeger(first or 1) + 1
+  if count > size and count > 8 then charge(count - size) end
+end
+
+-- The texts and numbers of a list, with not a number as we spell it; nil where the machine need not spell one.
+local function without_nan(list, first, last)
+  local spelled
+  for i = first, last do
+    local value = rawget(list, i)
+    if type(value) == "number" and value ~= value then
+      spelled = spelled or raw_move(list, first, last, first, {})
+      spelled[i] = "nan"
+    end
+  end
+  return spelled
+end
+
 function library.concat(object, separator, first, last)
   if type(object) ~= "table" then expected(1, "concat", "table", object) end
-  local plain = not getmetatable(object)
-  if plain then
+  if type(separator) == "number" then separator = core.string_argument(separator, 2, "concat") end
+  if not getmetatable(object) then
     local size = rawlen(object)
     if size > 8 then charge(size) end
-    local text = finish("concat", raw_pcall(raw_concat, object, separator, first, last))
+    local ok, text = raw_pcall(raw_concat, object, separator, first, last)
+    if first ~= nil or last ~= nil then charge_range(ok, text, size, first, last or size) end
+    text = finish("concat", ok, text)
     if #text > 64 then charge(#text >> 5) end
+    if find(text, "nan", 1, true) then
+      local spelled = without_nan(object, tointeger(first or 1), tointeger(last or size))
+      if spelled then return finish("concat", raw_pcall(raw_concat, spelled, separator, first, last)) end
+    end
     return text
   end
   if separator == nil then separator = "" else separator = core.string_argument(separator, 2, "concat") end
@@ -112,7 +142,7 @@ function library.concat(object, separator, first, last)
         .. " in table for 'concat'")
     end
     count = count + 1
-    pieces[count] = value
+    pieces[count] = value == value and value or "nan"
   end
   local text = finish("concat", raw_pcall(raw_concat, pieces, separator))
   charge(#text >> 5)
