@@ -8,8 +8,11 @@ gives parts of the contract; where a chunk has no `run`, an empty one is added, 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import pytest
 from ritesmith.contract import read_capability
 from ritesmith.errors import InvalidInput
 from ritesmith.guard import LuaRules, check_lua, load_rules
+from ritesmith.guard.lua_parser import PARSER, Flat
 from ritesmith.guard.lua_tree import parse, too_deep
 from ritesmith.hosts import CATALOG
 from ritesmith.models import Capability, Contract, Finding, HostFunction
@@ -227,6 +231,35 @@ def test_what_the_compiler_says_about_names_counts_where_the_tree_saw_nothing(ru
         file="chunk.lua",
     )
     assert [(each.code, each.where.file) for each in found] == [("names_disagree", "chunk.lua")]
+
+
+def test_a_parser_that_falls_is_a_finding_and_the_next_text_has_a_new_one(
+    check: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fallen(process: subprocess.Popen[bytes], source: bytes) -> Flat:
+        process.kill()
+        return asked(process, source)
+
+    asked = PARSER._asked
+    with monkeypatch.context() as patched:
+        patched.setattr(PARSER, "_asked", fallen)
+        assert codes(check("function run() end")) == ["parser_lost"]
+    assert check("function run() end") == []
+
+
+def test_a_parser_that_somebody_killed_is_replaced(check: Checker) -> None:
+    assert check("function run() end") == []
+    assert PARSER._process is not None
+    PARSER._process.kill()
+    assert check("function run() end") == []
+
+
+def test_text_is_parsed_in_another_process(check: Checker) -> None:
+    assert check("function run() end") == []
+    loaded = "import sys, ritesmith.guard.lua as lua; print('tree_sitter' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "False\n"
+    assert PARSER._process is not None
+    assert PARSER._process.pid != os.getpid()
 
 
 # ---------------------------------------------------------------- the rules

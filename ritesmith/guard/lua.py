@@ -17,6 +17,7 @@ from ritesmith.contract import near_miss
 from ritesmith.errors import InvalidInput
 from ritesmith.guard.lua_habits import check_habits
 from ritesmith.guard.lua_host import Hosts, check_hosts
+from ritesmith.guard.lua_parser import PARSER, ParserLost
 from ritesmith.guard.lua_run import check_run
 from ritesmith.guard.lua_scope import Scopes, flow, resolve
 from ritesmith.guard.lua_tree import Node, Report, Tree, parse, short, too_deep
@@ -80,10 +81,21 @@ def check_lua(
     refused = _caps(source, rules, file)
     if refused is not None:
         return [refused]
+    PARSER.start()  # it gets ready while the compiler works
     objection = compile(source, None)
     if objection is not None:
         return [objection.model_copy(update={"where": objection.where.model_copy(update={"file": file})})]
-    tree = parse(source.encode())
+    try:
+        tree = parse(source.encode())
+    except ParserLost as error:
+        return [
+            Finding(
+                code="parser_lost",
+                where=Where(file=file),
+                message=f"Lua accepts this text, but the guard's parser does not survive it: {error}",
+                hint="write it in a plainer way",
+            )
+        ]
     if tree.error_at is not None:
         line, column = tree.place(tree.error_at)
         return [

@@ -1,4 +1,4 @@
-"""Lua text to a plain tree: caps, then tree-sitter, then nodes that a loop can walk. The only place that parses Lua.
+"""Lua text to a plain tree: caps, then tree-sitter in a process of its own, then nodes that a loop can walk.
 
 The tree holds named nodes only, in a list with every parent before its children; so a pass forwards meets parents
 first, a pass backwards meets children first, and no walk needs recursion (a chain of 20,000 additions is a tree
@@ -10,18 +10,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from functools import cache
+from itertools import islice
 from typing import Any, Literal
 
+from ritesmith.guard.lua_parser import PARSER
+from ritesmith.guard.lua_worker import LEAVES
 from ritesmith.models import Finding, Where
 
 FINDINGS_MAX = 100
-# Kinds without named parts that matter; their text says it all.
-_LEAVES = frozenset(
-    {"identifier", "number", "string", "nil", "true", "false", "vararg_expression", "attribute", "global"}
-)
-_DROPPED = frozenset({"comment", "comment_content", "empty_statement", "hash_bang_line"})
-_DECLARATIONS = ("variable_declaration", "function_declaration", "implicit_variable_declaration")
 # A string without its end is taken to the end of its line, so that no text is scanned twice.
 _TOKENS = re.compile(
     rb"(?:--)?\[(?P<long>=*)\[|--[^\n]*|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?"
@@ -215,70 +211,20 @@ def too_deep(source: bytes, depth: int) -> int | None:
 
 
 def parse(source: bytes) -> Tree:
-    """The tree of a text. Call it only on text that is short, shallow and accepted by the compiler.
+    """The tree of a text, parsed in a process of its own; ParserLost where that did not survive the text.
 
-    Where the parser can't read it, the tree has `error_at` and no nodes but the chunk.
+    Call it only on text that is short, shallow and accepted by the compiler. Where the parser can't read it, the tree
+    has `error_at` and no nodes but the chunk.
     """
-    import tree_sitter
-
-    language, kinds, parts = _language()
-    root = tree_sitter.Parser(language).parse(source).root_node
-    chunk = Node("chunk", root.start_byte, root.end_byte, None, [])
+    error_at, kinds, starts, ends, parents = PARSER.parse(source)
     no_children: list[Node] = []  # shared by all leaves: half of the nodes
-    nodes = [chunk]
-    if root.has_error:
-        return Tree(source, nodes, _first_error(root))
-    plain = b"global" not in source
-    stack: list[tuple[Any, Node]] = [(root, chunk)]
-    while stack:
-        raw, parent = stack.pop()
-        children = parent.children
-        for child in raw.named_children if plain else _with_global(raw, parent.kind):
-            each = child.kind_id
-            part = parts[each]
-            if part is None:
-                continue
-            node = Node(kinds[each], child.start_byte, child.end_byte, parent, [] if part else no_children)
-            children.append(node)
-            nodes.append(node)
-            if part:
-                stack.append((child, node))
-    return Tree(source, nodes, None)
-
-
-def _with_global(raw: Any, kind: str) -> list[Any]:
-    """The children of a node with the names that the grammar loses: 'global' is a keyword only where it declares."""
-    first = 1 if kind in _DECLARATIONS else 0
-    return [
-        child
-        for index, child in enumerate(raw.children)
-        if child.is_named or (child.type == "global" and index >= first)
-    ]
-
-
-@cache
-def _language() -> tuple[Any, list[str], list[bool | None]]:
-    """The grammar; for each of its kinds the name, and whether nodes of it have parts (None: they are left out)."""
-    import tree_sitter
-    import tree_sitter_lua
-
-    language = tree_sitter.Language(tree_sitter_lua.language())
-    kinds = [language.node_kind_for_id(each) or "" for each in range(language.node_kind_count)]
-    parts = [None if kind in _DROPPED else kind not in _LEAVES for kind in kinds]
-    return language, ["identifier" if kind == "global" else kind for kind in kinds], parts
-
-
-def _first_error(root: Any) -> int:
-    node = root
-    while True:
-        for child in node.children:
-            if child.is_missing or child.is_error:
-                return int(child.start_byte)
-            if child.has_error:
-                node = child
-                break
-        else:
-            return int(node.start_byte)
+    nodes = [Node("chunk", starts[0], ends[0], None, [])]
+    for kind, start, end, above in islice(zip(kinds, starts, ends, parents, strict=True), 1, None):
+        parent = nodes[above]
+        node = Node(kind, start, end, parent, no_children if kind in LEAVES else [])
+        parent.children.append(node)
+        nodes.append(node)
+    return Tree(source, nodes, error_at)
 
 
 def _unescape(match: re.Match[str]) -> str:
