@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ritesmith import hosts, saga, trace
 from ritesmith.contract import capability_of, near_miss, read_capability
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
-from ritesmith.engine import Clock, Engine, Library, Message, SystemClock, Watch, effective_limits
-from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
+from ritesmith.dry_run import DryRun, dry_run
+from ritesmith.engine import Bring, Clock, Engine, Library, SystemClock, Watch, effective_limits
+from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, RiteSmithError
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
 from ritesmith.guard import check_lua, load_rules
@@ -28,6 +29,7 @@ from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
 from ritesmith.journal import Journal, held
 from ritesmith.models import (
+    FINAL_STATUSES,
     JSON,
     Artifact,
     ArtifactKind,
@@ -94,7 +96,7 @@ class RiteSmith:
         self.connection = open_db(path)
         self.registry = Registry(self.connection, self.clock.now, normalise)
         self.journal = Journal(self.connection, self.clock.now)
-        self.library = Library(workflow=self._workflow_of_run, capability=self._capability_by_digest)
+        self.library = Library(self._workflow_of_run, self._capability_by_digest, self._called_run)
         self._capabilities: dict[str, Capability] = {}
 
     @classmethod
@@ -298,10 +300,29 @@ class RiteSmith:
         parts, most = self.capabilities_of(workflow, drafted), self.policy.limits
         return trial(
             examples,
-            lambda example: rehearse_workflow(self.sandbox, workflow, parts, example, limits=most),
-            lambda example: rehearse_workflow(self.second_sandbox, workflow, parts, example, limits=most),
+            lambda example: rehearse_workflow(
+                self.sandbox, workflow, parts, example, limits=most, published=self.library
+            ),
+            lambda example: rehearse_workflow(
+                self.second_sandbox, workflow, parts, example, limits=most, published=self.library
+            ),
             file=file,
         )
+
+    def dry_run(self, workflow: Workflow) -> DryRun:
+        """Every path through a checked workflow, on stubs; nothing is executed."""
+
+        def contract(reference: str) -> Contract | None:
+            found = self._find_capability(reference)
+            return found.contract if found else None
+
+        def called(reference: str) -> Workflow | None:
+            try:
+                return self.workflow_of(self._usable(reference))
+            except NotFound:
+                return None
+
+        return dry_run(workflow, contract, called)
 
     def capabilities_of(self, workflow: Workflow, drafted: Mapping[str, Capability]) -> dict[str, Capability]:
         """What a workflow's references mean now: drafts first, then the registry."""
@@ -565,6 +586,7 @@ class RiteSmith:
         by: str | None = None,
         comment: str = "",
         digest: str | None = None,
+        node: str | None = None,
         watch: Watch | None = None,
         wait_seconds: float = 0.0,
     ) -> trace.RunView:
@@ -574,28 +596,122 @@ class RiteSmith:
         """
 
         def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            at = self.clock.now()
+            at, person = self.clock.now(), by or _user()
             return saga.decide_approval(
-                workflow, state, decision, by=by or _user(), comment=comment, at=at, digest=digest
+                workflow, state, decision, by=person, comment=comment, at=at, digest=digest, node=node
             )
 
         return self._tell(run, message, watch, wait_seconds)
 
     def deliver(
-        self, run: str, payload: JSON, *, watch: Watch | None = None, wait_seconds: float = 0.0
+        self,
+        run: str,
+        payload: JSON,
+        *,
+        node: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
     ) -> trace.RunView:
-        """Give a run the callback it waits for, and carry it on, as `drive`.
+        """Give a run the callback that it waits for at `node`, and carry it on, as `drive`.
 
-        Raises InvalidInput when the payload breaks the node's schema, Conflict when the run waits for none.
+        One that comes before the run waits for it, or while another process drives the run, is kept until it is taken.
+        Raises InvalidInput when the payload breaks the node's schema, Conflict when it came too late or came before.
         """
 
         def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            node = workflow.by_id.get(state.at or "")
-            if isinstance(node, WaitNode):  # before success_when looks into it
-                check_value("payload", payload, node.schema_, f"'{node.id}' of run '{run}'")
-            return saga.receive_callback(workflow, state, payload, at=self.clock.now())
+            self._check_payload(run, saga.awaiting(workflow, state, node), payload)
+            return saga.receive_callback(workflow, state, payload, at=self.clock.now(), node=node)
+
+        try:
+            return self._tell(run, message, watch, wait_seconds)
+        except Conflict as conflict:
+            if node is None and "owner" not in conflict.facts:
+                raise
+            self._keep_callback(run, payload, node, conflict)
+        return self.view(run)
+
+    def _keep_callback(self, run: str, payload: JSON, node: str | None, why: Conflict) -> None:
+        """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
+        entries = self.journal.entries(run)
+        state = saga.fold(entries)
+        if state.status in FINAL_STATUSES:
+            raise why
+        workflow = self._workflow_of_run(state)
+        if node is None:
+            waits = state.waits("callback")
+            if len(waits) != 1:
+                raise why
+            node = waits[0].path
+        waiter = workflow.by_id.get(node.rsplit("/", 1)[-1].partition("#")[0])
+        if not isinstance(waiter, WaitNode):
+            hint = near_miss(node, [each.id for each in workflow.nodes if isinstance(each, WaitNode)])
+            raise InvalidInput(
+                f"'{node}' is no wait node of run '{run}'", hint=f"did you mean '{hint}'?" if hint else ""
+            )
+        self._check_payload(run, waiter, payload)
+        received = any(entry.kind == "callback_received" and entry.node == node for entry in entries)
+        kept = any(each.data.get("node") == node for each in self.journal.messages(run))
+        if received or kept:
+            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
+        if any(entry.kind == "timed_out" and entry.node == node for entry in entries):
+            raise why
+        self.journal.send(run, "callback", {"payload": payload, "node": node})
+
+    def _check_payload(self, run: str, waiter: WaitNode, payload: JSON) -> None:
+        # Before success_when looks into it.
+        check_value("payload", payload, waiter.schema_, f"'{waiter.id}' of run '{run}'")
+
+    def wake(
+        self,
+        run: str,
+        *,
+        node: str | None = None,
+        by: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """End a run's sleep, or its pause before a retry, early, and carry it on. Conflict when it does not sleep."""
+        return self._tell(run, lambda _, state: saga.wake(state, by=by or _user(), node=node), watch, wait_seconds)
+
+    def cancel(
+        self,
+        run: str,
+        *,
+        compensate: bool = True,
+        reason: str = "",
+        by: str | None = None,
+        watch: Watch | None = None,
+    ) -> trace.RunView:
+        """Give a run up, and undo what it did unless `compensate` is False.
+
+        A run that another process drives is asked to: that process cancels it before its next step. Conflict when it
+        has ended, or is being given up already.
+        """
+        asked: dict[str, Any] = {"by": by or _user(), "reason": reason, "compensate": compensate}
+        try:
+            return self._tell(run, lambda _, state: saga.cancel(state, **asked), watch, 0.0)
+        except Conflict as conflict:
+            if "owner" not in conflict.facts:
+                raise
+        saga.cancel(saga.fold(self.journal.entries(run)), **asked)  # refused now rather than later
+        self.journal.send(run, "cancel", asked)
+        return self.view(run)
+
+    def retry(
+        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """Have a failed run go on at the step that failed, with a new deadline and new budgets. Conflict otherwise."""
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            return saga.retry(workflow, state, by=by or _user(), at=self.clock.now())
 
         return self._tell(run, message, watch, wait_seconds)
+
+    def compensate(
+        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """Try again to undo what could not be undone. Conflict when there is nothing of that."""
+        return self._tell(run, lambda _, state: saga.compensate(state, by=by or _user()), watch, wait_seconds)
 
     def resolve(
         self,
@@ -604,6 +720,7 @@ class RiteSmith:
         happened: bool,
         result: JSON = None,
         by: str | None = None,
+        node: str | None = None,
         watch: Watch | None = None,
         wait_seconds: float = 0.0,
     ) -> trace.RunView:
@@ -614,14 +731,22 @@ class RiteSmith:
         """
 
         def message(_: Workflow, state: saga.State) -> saga.Record:
-            if happened and state.unknown is not None:
-                schema = self.engine.catalog[state.unknown.function].output
-                check_value("result", result, schema, f"what '{state.unknown.function}' gives")
-            return saga.resolve_effect(state, happened=happened, result=result, by=by or _user())
+            call = saga.unknown_track(state, node).unknown
+            if happened and call is not None:
+                check_value(
+                    "result", result, self.engine.catalog[call.function].output, f"what '{call.function}' gives"
+                )
+            return saga.resolve_effect(state, happened=happened, result=result, by=by or _user(), node=node)
 
         return self._tell(run, message, watch, wait_seconds)
 
-    def _tell(self, run: str, message: Message, watch: Watch | None, wait_seconds: float) -> trace.RunView:
+    def drive_due(
+        self, *, watch: Watch | None = None, wait_seconds: float = 0.0, stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, saga.State | RiteSmithError]:
+        """Carry on, side by side, every run that has something to do now; return what each came to, or its error."""
+        return self.engine.drive_all(self.unfinished(), watch=watch, wait_seconds=wait_seconds, stopped=stopped)
+
+    def _tell(self, run: str, message: Bring, watch: Watch | None, wait_seconds: float) -> trace.RunView:
         self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
         return self.view(run)
 
@@ -712,6 +837,19 @@ class RiteSmith:
 
     def _workflow_of_run(self, state: saga.State) -> Workflow:
         return self.workflow_of(self.registry.by_digest(state.digest), state.input)
+
+    def _called_run(
+        self, state: saga.State, reference: str, input: JSON, parent: Mapping[str, str], run: str
+    ) -> saga.Record:
+        """The first entry of a run that another one calls. InvalidInput when its workflow does not take the input."""
+        digest = state.capabilities.get(reference)
+        artifact = self.registry.by_digest(digest) if digest else self._usable(reference)
+        workflow = self.workflow_of(artifact, input)
+        check_value("input", input, workflow.input, f"'{artifact.ref}'")
+        pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
+        return saga.start_record(
+            workflow, artifact.digest, pins, input, run, self.clock.now(), self.sandbox.lua_version, parent=parent
+        )
 
     def workflow_of(self, artifact: Artifact, input: JSON = None) -> Workflow:
         """The workflow that an artifact is; a capability alone is a workflow of one step."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 MEMORY = ":memory:"
@@ -239,6 +239,16 @@ def _migrations() -> Migrations:
             "CREATE TABLE store (namespace TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
             " version INTEGER NOT NULL, updated_at REAL NOT NULL, PRIMARY KEY (namespace, key)) STRICT, WITHOUT ROWID"
         )
+
+    @migrations()
+    def m002_children_messages(db: Database) -> None:
+        db.table("runs").add_column("parent", str)
+        db.execute("CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL")
+        db.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, run TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,"
+            " at REAL NOT NULL) STRICT"
+        )
+        db.execute("CREATE INDEX messages_run ON messages (run)")
 
     return migrations
 

@@ -9,18 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
 
 from ritesmith import hosts, saga
-from ritesmith.errors import JournalMismatch
-from ritesmith.journal import Journal, Lease
+from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, RiteSmithError
+from ritesmith.journal import LEASE_SECONDS, Journal, Lease
 from ritesmith.models import (
+    FINAL_STATUSES,
     JSON,
     Capability,
     Entry,
     HostCall,
+    HostError,
     HostFunction,
     HostReply,
     Limits,
@@ -28,6 +35,14 @@ from ritesmith.models import (
     Workflow,
 )
 from ritesmith.schemas import problems
+
+T = TypeVar("T")
+
+
+class Journalling(Protocol):
+    """Does a piece of work where the journal is written, and comes back when it is durable, if that is asked."""
+
+    def __call__(self, work: Callable[[], T], durable: bool, /) -> T: ...
 
 
 class Clock(Protocol):
@@ -71,7 +86,7 @@ class Runner(Protocol):
 
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 Watch = Callable[[Entry, saga.State], None]
-Message = Callable[[Workflow, saga.State], saga.Record]
+Bring = Callable[[Workflow, saga.State], saga.Record]
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,9 @@ class Library:
 
     workflow: Callable[[saga.State], Workflow]
     capability: Callable[[str], Capability]
+    child: Callable[[saga.State, str, JSON, Mapping[str, str], str], saga.Record]
+    """(calling run, reference, input, {"run", "path"} of the call, id) -> first entry of the called run; InvalidInput
+    when it does not take the input."""
 
 
 class Engine:
@@ -95,6 +113,7 @@ class Engine:
         limits: Limits | None = None,
         catalog: Mapping[str, HostFunction] = hosts.CATALOG,
         answer: Answer = hosts.answer,
+        threads: int = 2,
     ) -> None:
         self.journal = journal
         self.library = library
@@ -103,12 +122,13 @@ class Engine:
         self.limits = limits or Limits()
         self.catalog = catalog
         self.answer = answer
+        self.threads = threads
 
     def drive(
         self,
         run: str,
         *,
-        message: Message | None = None,
+        message: Bring | None = None,
         watch: Watch | None = None,
         wait_seconds: float = 0.0,
     ) -> saga.State:
@@ -118,54 +138,393 @@ class Engine:
         recorded. `watch(entry, state)` is called for every entry when it is durable. Raises Conflict when another
         process drives the run, JournalMismatch when a script does not do again what the journal says that it did.
         """
-        # One lease for the message and for what follows: whoever brings it also carries the run on.
-        with self.journal.lease(run, watch) as lease:
-            workflow = self.library.workflow(lease.state)
-            if message is not None:
-                lease.append(message(workflow, lease.state))
-                lease.commit()
-            return self._drive(workflow, lease, wait_seconds)
+        with Driver(self) as driver:
+            first = driver.add(run, message=message, watch=watch)
+            driver.go(wait_seconds)
+        if first.error is not None:
+            raise first.error
+        return first.lease.state
 
-    def _drive(self, workflow: Workflow, lease: Lease, wait_seconds: float) -> saga.State:
-        while True:
-            command = saga.decide(workflow, lease.state, self.clock.now())
-            if isinstance(command, saga.Record):
-                lease.append(command)
-                continue
-            lease.commit()
-            if isinstance(command, saga.Invoke):
-                self._step(workflow, lease, command)
-            elif isinstance(command, saga.Pause) and command.until is not None:
-                seconds = command.until - self.clock.now()
-                if seconds > wait_seconds:
-                    return lease.state
-                # Short of half a lease at a time: the lease is renewed before it can expire.
-                self.clock.sleep(max(0.0, min(seconds, lease.SECONDS / 2)))
-                lease.renew()
-            else:
-                return lease.state
+    def drive_all(
+        self,
+        runs: Iterable[str],
+        *,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> dict[str, saga.State | RiteSmithError]:
+        """Carry many runs on side by side, whose entries share commits; return what each came to, or its error.
 
-    def _step(self, workflow: Workflow, lease: Lease, invoke: saga.Invoke) -> None:
-        capability = self.library.capability(lease.state.capabilities[invoke.capability])
-        recorder = _Recorder(self, lease, invoke, capability)
+        When `stopped()` is true, nothing more is begun; what is under way is finished.
+        """
+        ended: dict[str, saga.State | RiteSmithError] = {}
+        with Driver(self, stopped) as driver:
+            driven: dict[str, Driven] = {}
+            for run in runs:
+                try:
+                    driven[run] = driver.add(run, watch=watch)
+                except RiteSmithError as error:
+                    ended[run] = error
+            driver.go(wait_seconds)
+        return ended | {run: each.error or each.lease.state for run, each in driven.items()}
+
+
+@dataclass(eq=False)
+class Driven:
+    """One run in the hands of a driver."""
+
+    lease: Lease
+    workflow: Workflow
+    watch: Watch | None
+    running: dict[str, saga.Invoke | saga.Await] = field(default_factory=dict)
+    """What is executed now, and which called runs are waited for: node path -> command."""
+    work: list[Callable[[], object]] = field(default_factory=list)
+    """What is to be done in the transaction of this round."""
+    until: float | None = None
+    """When it has something to do again."""
+    error: RiteSmithError | None = None
+
+
+class Driver:
+    """Drives runs side by side: one thread decides and writes the journal, others execute scripts.
+
+    A round asks every run to which something happened what it does next, commits what all of them recorded at once, and
+    only then executes what that allowed. A script's host calls come back to this thread to be journalled.
+    """
+
+    def __init__(self, engine: Engine, stopped: Callable[[], bool] = lambda: False) -> None:
+        self.engine = engine
+        self.stopped = stopped
+        self.runs: dict[str, Driven] = {}
+        self.ready: dict[str, Driven] = {}
+        """Those that may have something to do, in the order in which that came about."""
+        self.changed: dict[str, Driven] = {}
+        """Those with something to commit."""
+        self.replies: list[Callable[[], None]] = []
+        """To be given to other threads when this round is durable."""
+        self.mail: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        """What other threads want done in this one."""
+        self.pool: ThreadPoolExecutor | None = None
+        self.executing = 0
+        self.closed = False
+        self.version = self._version()
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give every run back. A script that still runs finds nobody to journal its calls, and is abandoned."""
+        self.closed = True
+        if self.pool is not None:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+        while not self.mail.empty():
+            self.mail.get()()
+        for driven in self.runs.values():
+            driven.lease.release()
+
+    def add(self, run: str, *, message: Bring | None = None, watch: Watch | None = None) -> Driven:
+        """Take a run into these hands. Raises as `Engine.drive`."""
+        lease = self.engine.journal.claim(run, watch)
         try:
-            outcome = execute(
-                self.sandbox,
-                capability,
-                invoke.input,
-                context=invoke.context,
-                limits=self.limits,
-                deadline_seconds=invoke.deadline_seconds,
-                host=recorder.host,
-                results=recorder.results,
-                on_recorded=recorder.check,
-                seed=_seed(lease.state.seed, invoke.path, invoke.attempt),
-            )
-            recorder.end(outcome)
-        except _UnknownEffect:
-            lease.append(saga.Record("effect_unknown", invoke.path, invoke.attempt))
+            driven = Driven(lease, self.engine.library.workflow(lease.state), watch)
+            if message is not None:
+                lease.append(message(driven.workflow, lease.state))
+                lease.commit()
+        except BaseException:
+            lease.release()
+            raise
+        self.runs[run] = self.ready[run] = driven
+        self._take_messages(driven)
+        return driven
+
+    def go(self, wait_seconds: float) -> None:
+        """Go on until every run has ended, or has nothing to do for longer than `wait_seconds`."""
+        while True:
+            invokes = self._decide()
+            self._commit()
+            if len(invokes) == 1 and self.executing == 0 and self._is_quick(*invokes[0]):
+                self._execute_here(*invokes[0])
+            else:
+                for driven, command in invokes:
+                    self._execute(driven, command)
+                if not self.ready and not self._wait(wait_seconds):
+                    return
+            self._look_for_messages()
+
+    # ------------------------------------------------------------ deciding and committing
+
+    def _decide(self) -> list[tuple[Driven, saga.Invoke]]:
+        """Ask every ready run what it does next, until it rests; return what is to be executed."""
+        invokes: list[tuple[Driven, saga.Invoke]] = []
+        while self.ready:
+            driven = self.ready.pop(next(iter(self.ready)))
+            try:
+                invokes.extend((driven, each) for each in self._advance(driven))
+            except RiteSmithError as error:
+                self._drop(driven, error)
+        return [(driven, command) for driven, command in invokes if driven.error is None]
+
+    def _advance(self, driven: Driven) -> Iterator[saga.Invoke]:
+        while driven.error is None:
+            command = saga.decide(driven.workflow, driven.lease.state, self.engine.clock.now(), driven.running)
+            match command:
+                case saga.Record(kind="child_started"):
+                    self._call(driven, command)
+                case saga.Record():
+                    self._append(driven, command)
+                    if command.kind == "wait_started":
+                        self._take_messages(driven)  # the answer may have come before the question
+                case saga.Invoke():
+                    if self.stopped():
+                        return
+                    driven.running[command.path] = command
+                    yield command
+                case saga.Await():
+                    driven.running[command.path] = command
+                    self._await(driven, command)
+                case saga.Pause():
+                    driven.until = command.until
+                    return
+                case saga.Finished():
+                    driven.until = None
+                    self._finished(driven)
+                    return
+
+    def _append(self, driven: Driven, record: saga.Record) -> None:
+        driven.lease.append(record)
+        self._in_this_round(driven)
+
+    def _in_this_round(self, driven: Driven, work: Callable[[], object] | None = None) -> None:
+        self.changed[driven.lease.run] = driven
+        if work is not None:
+            driven.work.append(work)
+
+    def _commit(self) -> None:
+        changed, self.changed = list(self.changed.values()), {}
+        replies, self.replies = self.replies, []
+        if changed:
+            work = [(driven.lease, driven.work) for driven in changed]
+            for driven in changed:
+                driven.work = []
+            for driven, error in zip(changed, self.engine.journal.commit(work), strict=True):
+                if error is not None:
+                    self._drop(driven, error)
+        for reply in replies:
+            reply()
+
+    def _drop(self, driven: Driven, error: RiteSmithError) -> None:
+        """This run cannot go on, nor can one that waits for it; the others do."""
+        driven.error = driven.lease.failure = driven.error or error
+        driven.until = None
+        for caller in self._callers(driven):
+            if caller.error is None:
+                self._drop(caller, error)
+
+    def _callers(self, driven: Driven) -> list[Driven]:
+        parent = driven.lease.state.parent
+        return [self.runs[parent["run"]]] if parent is not None and parent["run"] in self.runs else []
+
+    def _wake(self, driven: Driven) -> None:
+        if driven.error is None:
+            self.ready[driven.lease.run] = driven
+
+    # ------------------------------------------------------------ messages
+
+    def _version(self) -> int:
+        """Changes when another connection has committed something to the file."""
+        return int(self.engine.journal.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _look_for_messages(self) -> None:
+        version = self._version()
+        if version != self.version:
+            self.version = version
+            for driven in list(self.runs.values()):
+                self._take_messages(driven)
+
+    def _take_messages(self, driven: Driven) -> None:
+        for message in self.engine.journal.messages(driven.lease.run):
+            state = driven.lease.state
+            try:
+                if message.kind == "cancel":
+                    record = saga.cancel(state, **message.data)
+                else:
+                    record = saga.receive_callback(driven.workflow, state, at=message.at, **message.data)
+            except Conflict:
+                if message.kind == "callback" and state.status not in FINAL_STATUSES:
+                    continue  # it came early
+            else:
+                self._append(driven, record)
+            self._in_this_round(driven, partial(self.engine.journal.taken, message))
+            self._wake(driven)
+
+    # ------------------------------------------------------------ called runs
+
+    def _call(self, driven: Driven, record: saga.Record) -> None:
+        """Begin a called run, in one transaction with the entry that tells of it."""
+        lease, data = driven.lease, record.data
+        origin = {"run": lease.run, "path": record.node}
+        try:
+            first = self.engine.library.child(lease.state, data["workflow"], data["input"], origin, data["child"])
+        except InvalidInput as error:
+            refused: dict[str, JSON] = {"code": "bad_input", "message": error.message}
+            self._append(driven, saga.step_error(driven.workflow, lease.state.track_of(record.node), refused))
             return
-        lease.append(saga.conclude(workflow, lease.state, invoke, outcome, self.clock.now()))
+        self._append(driven, record)
+        self._in_this_round(driven, partial(self.engine.journal.start, data["child"], first))
+
+    def _await(self, driven: Driven, command: saga.Await) -> None:
+        """Take a called run into these hands, or leave it to whoever has it: he looks after the caller at its end."""
+        self._commit()  # it may have been begun in this very round
+        child = self.runs.get(command.child)
+        if child is None:
+            try:
+                child = self.add(command.child, watch=driven.watch)
+            except Conflict:
+                return
+        if child.error is not None:
+            self._drop(driven, child.error)
+            return
+        with suppress(Conflict):  # then it has ended, or goes already where it is wanted
+            if command.wish == "cancel":
+                compensate = driven.lease.state.cancelled != "abandon"
+                self._append(child, saga.cancel(child.lease.state, by=f"run {driven.lease.run}", compensate=compensate))
+            elif command.wish == "undo":
+                self._append(child, saga.request_undo(child.workflow, child.lease.state, by=driven.lease.run))
+        if child.lease.state.status in FINAL_STATUSES:
+            self._called_ended(driven, command, child.lease.state)
+        else:
+            self._wake(child)
+
+    def _called_ended(self, driven: Driven, command: saga.Await, state: saga.State) -> None:
+        driven.running.pop(command.path, None)
+        self._append(driven, saga.child_ended(driven.workflow, driven.lease.state, command, state))
+        self._wake(driven)
+
+    def _finished(self, driven: Driven) -> None:
+        """Whoever called this run has something to do now, also when another process began it."""
+        parent = driven.lease.state.parent
+        if parent is None:
+            return
+        self._commit()
+        caller = self.runs.get(parent["run"])
+        if caller is None:
+            with suppress(Conflict):  # whoever drives it looks for this one
+                self.add(parent["run"], watch=driven.watch)
+            return
+        for path in (parent["path"], parent["path"] + saga.UNDO):
+            command = caller.running.get(path)
+            if isinstance(command, saga.Await):
+                self._called_ended(caller, command, driven.lease.state)
+
+    # ------------------------------------------------------------ executing
+
+    def _is_quick(self, driven: Driven, command: saga.Invoke) -> bool:
+        """Whether it may be executed in this thread: nothing else could happen meanwhile that should not wait."""
+        alone = all(each is driven or each.until is None for each in self.runs.values())
+        if not alone or len(driven.lease.state.live) > 1:
+            return False
+        grants = self._capability(driven, command).contract.grants
+        return not any(self.engine.catalog[name].outside for name in grants)
+
+    def _capability(self, driven: Driven, command: saga.Invoke) -> Capability:
+        return self.engine.library.capability(driven.lease.state.capabilities[command.capability])
+
+    def _execute_here(self, driven: Driven, command: saga.Invoke) -> None:
+        def journal(work: Callable[[], T], durable: bool) -> T:
+            return driven.lease.durably(work) if durable else work()
+
+        step = Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
+        try:
+            step.run()
+            self._executed(driven, step)
+        except RiteSmithError as error:
+            self._drop(driven, error)
+
+    def _execute(self, driven: Driven, command: saga.Invoke) -> None:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.engine.threads, thread_name_prefix="ritesmith-step")
+
+        def journal(work: Callable[[], T], durable: bool) -> T:
+            return self._in_the_driving_thread(driven, work)
+
+        step = Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
+
+        def execute() -> None:
+            error: BaseException | None = None
+            try:
+                step.run()
+            except BaseException as raised:  # noqa: BLE001  it belongs to the thread that drives, which raises it
+                error = raised
+            self.mail.put(partial(ended, error))
+
+        def ended(error: BaseException | None) -> None:
+            self.executing -= 1
+            if self.closed or driven.error is not None:
+                return
+            if isinstance(error, RiteSmithError):
+                self._drop(driven, error)
+            elif error is not None:
+                raise error
+            else:
+                self._executed(driven, step)
+
+        self.executing += 1
+        self.pool.submit(execute)
+
+    def _executed(self, driven: Driven, step: Step) -> None:
+        del driven.running[step.invoke.path]
+        self._append(driven, step.record(driven.workflow))
+        self._wake(driven)
+
+    def _in_the_driving_thread(self, driven: Driven, work: Callable[[], T]) -> T:
+        """From another thread: have `work` done in the one that drives, and come back when it is durable."""
+        done: Future[T] = Future()
+        made: list[T] = []
+
+        def receive() -> None:
+            if self.closed or driven.error is not None:
+                done.set_exception(driven.error or _GoneError())
+                return
+            self._in_this_round(driven, lambda: made.append(work()))
+            self.replies.append(reply)
+
+        def reply() -> None:
+            if made and driven.error is None:
+                done.set_result(made[0])
+            else:
+                done.set_exception(driven.error or _GoneError())
+
+        self.mail.put(receive)
+        return done.result()
+
+    # ------------------------------------------------------------ waiting
+
+    def _wait(self, wait_seconds: float) -> bool:
+        """Wait until something may be done; False when that would take too long."""
+        now = self.engine.clock.now()
+        due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
+        if self.executing:
+            self._read_mail(LEASE_SECONDS / 3 if due is None else min(LEASE_SECONDS / 3, max(0.0, due - now)))
+        elif due is None or due - now > wait_seconds or self.stopped():
+            return False
+        else:
+            # Short of half a lease at a time: leases are renewed before they can expire.
+            self.engine.clock.sleep(max(0.0, min(due - now, LEASE_SECONDS / 2)))
+        now = self.engine.clock.now()
+        for driven in list(self.runs.values()):
+            if driven.until is not None and driven.until <= now:
+                self._wake(driven)
+            elif driven.error is None and driven.lease.is_old(now):
+                self._in_this_round(driven)
+        return True
+
+    def _read_mail(self, seconds: float) -> None:
+        with suppress(Empty):
+            self.mail.get(timeout=max(0.0, seconds))()
+        while not self.mail.empty():
+            self.mail.get()()
 
 
 def execute(
@@ -175,7 +534,6 @@ def execute(
     *,
     context: Mapping[str, JSON],
     limits: Limits | None = None,
-    deadline_seconds: float | None = None,
     host: HostCall | None = None,
     results: Sequence[HostReply] = (),
     on_recorded: Callable[[int, str, JSON], None] | None = None,
@@ -191,7 +549,7 @@ def execute(
         path, what = wrong[0]
         message = f"capability '{contract.name}': the input breaks its contract at {path}: {what}"
         return Outcome(status="reject", code="bad_input", message=message)
-    allowed = effective_limits(limits or Limits(), capability, deadline_seconds)
+    allowed = effective_limits(limits or Limits(), capability)
     outcome = sandbox.run(
         capability.source,
         input,
@@ -219,33 +577,76 @@ def execute(
     return outcome
 
 
-def effective_limits(ceiling: Limits, capability: Capability, deadline_seconds: float | None = None) -> Limits:
-    """A capability's own limits, none above the ceiling; a node's deadline narrows further."""
-    own = capability.contract.limits.model_dump(exclude_none=True)
-    narrowed = {name: min(value, getattr(ceiling, name)) for name, value in own.items()}
-    limits = ceiling.model_copy(update=narrowed)
-    if deadline_seconds is not None and deadline_seconds < limits.deadline_seconds:
-        limits = limits.model_copy(update={"deadline_seconds": deadline_seconds})
-    return limits
+def effective_limits(ceiling: Limits, capability: Capability) -> Limits:
+    """A capability's own limits, none above the ceiling."""
+    return narrowed(ceiling, capability.contract.limits.model_dump())
 
 
-class _UnknownEffect(Exception):
+def narrowed(limits: Limits, others: Mapping[str, Any]) -> Limits:
+    """The smaller of each limit; None limits nothing."""
+    smaller = {name: value for name, value in others.items() if value is not None and value < getattr(limits, name)}
+    return limits.model_copy(update=smaller) if smaller else limits
+
+
+class _UnknownEffectError(Exception):
     """A write was started before a crash, and must not be repeated to find out whether it happened."""
 
 
-class _Recorder:
-    """Stands between a script and the host functions: checks the grant, journals the call, feeds back what is known."""
+class _GoneError(Exception):
+    """Nobody drives the run any more."""
 
-    def __init__(self, engine: Engine, lease: Lease, invoke: saga.Invoke, capability: Capability) -> None:
+
+class Step:
+    """One execution of a script: stands between it and the host functions, checks grants, journals, feeds back.
+
+    `run` may be called in any thread; `journal(work, durable)` does `work` where the journal is written.
+    """
+
+    def __init__(
+        self, engine: Engine, lease: Lease, invoke: saga.Invoke, capability: Capability, journal: Journalling
+    ) -> None:
         self.engine = engine
         self.lease = lease
         self.invoke = invoke
-        self.grants = capability.contract.grants
+        self.capability = capability
+        self.journal = journal
         self.known = [call for call in invoke.calls if call.reply is not None]
         self.started = next((call for call in invoke.calls if call.reply is None), None)
         self.results = [call.reply for call in self.known if call.reply is not None]
         self.replayed = 0
         self.index = len(self.known)
+        self.outcome: Outcome | None = None
+        self.last_error: HostError | None = None
+
+    def run(self) -> None:
+        """Execute the script. Raises JournalMismatch when it does not do again what the journal holds."""
+        invoke = self.invoke
+        limits = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
+        try:
+            outcome = execute(
+                self.engine.sandbox,
+                self.capability,
+                invoke.input,
+                context=invoke.context,
+                limits=narrowed(self.engine.limits, limits),
+                host=self.host,
+                results=self.results,
+                on_recorded=self.check,
+                seed=_seed(self.lease.state.seed, invoke.path, invoke.attempt),
+            )
+            self._end(outcome)
+        except _UnknownEffectError:
+            return
+        error = self.last_error
+        if outcome.retryable and error is not None and error.code == outcome.code:
+            outcome = outcome.model_copy(update={"retry_after_seconds": error.retry_after_seconds})
+        self.outcome = outcome
+
+    def record(self, workflow: Workflow) -> saga.Record:
+        """The entry that it makes, after `run`."""
+        if self.outcome is None:
+            return saga.Record("effect_unknown", self.invoke.path, self.invoke.attempt)
+        return saga.conclude(workflow, self.lease.state, self.invoke, self.outcome, self.engine.clock.now())
 
     def check(self, index: int, name: str, args: JSON) -> None:
         """The script makes a call that the journal holds: it must be that very call."""
@@ -258,7 +659,7 @@ class _Recorder:
             self._same(self.started, name, args)
         index, self.index = self.index, self.index + 1
         declaration = self.engine.catalog[name]
-        refused = hosts.outside_grant(declaration, args, self.grants[name])
+        refused = hosts.outside_grant(declaration, args, self.capability.contract.grants[name])
         if refused is not None:
             from ritesmith.sandbox import GrantDenied
 
@@ -277,35 +678,37 @@ class _Recorder:
         def effect() -> HostReply:
             return self.engine.answer(name, args, environment)
 
-        def record_of(reply: HostReply) -> saga.Record:
+        def finish(reply: HostReply) -> HostReply:
             data = {**told, "args": args, "write": writes}
             if reply.error is not None:
                 data["error"] = reply.error.model_dump(mode="json")
             else:
                 data["result"] = reply.result
-            return saga.Record("call_finished", path, attempt, data)
+            self.lease.append(saga.Record("call_finished", path, attempt, data))
+            return reply
 
         if declaration.transactional:
-            return self.lease.commit_with(effect, record_of)
-        if writes:
-            self._announce(declaration, told | {"key": key})
-        reply = effect()
-        self.lease.append(record_of(reply))
-        if declaration.effect != "pure":  # a pure call gives the same again, so it need not be durable yet
-            self.lease.commit()
+            reply = self.journal(lambda: finish(effect()), True)
+        else:
+            if writes:
+                self._announce(declaration, told | {"key": key})
+            reply = effect()
+            # A pure call gives the same again, so it need not be durable yet.
+            self.journal(lambda: finish(reply), declaration.effect != "pure")
+        self.last_error = reply.error or self.last_error
         return reply
 
     def _announce(self, declaration: HostFunction, told: dict[str, Any]) -> None:
         """Make it durable that a write begins; after a crash it is repeated only if that does no harm."""
         if self.started is None:
-            self.lease.append(saga.Record("call_started", self.invoke.path, self.invoke.attempt, told))
-            self.lease.commit()
+            record = saga.Record("call_started", self.invoke.path, self.invoke.attempt, told)
+            self.journal(lambda: self.lease.append(record), True)
             return
         self.started = None
         if not declaration.idempotent:
-            raise _UnknownEffect
+            raise _UnknownEffectError
 
-    def end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Outcome) -> None:
         """The script has ended: it must have come past every call that the journal holds.
 
         A deadline and a lost worker may end it short of that. Then a write that was started stays unknown.
@@ -316,7 +719,7 @@ class _Recorder:
         if outcome.status not in ("deadline", "worker_lost"):
             raise self._mismatch(missed, f"the script ends ({outcome.status}) without it")
         if self.started is not None:
-            raise _UnknownEffect
+            raise _UnknownEffectError
 
     def _same(self, call: saga.Call, name: str, args: JSON) -> None:
         if call.function != name or call.args_digest != saga.digest_of(args):

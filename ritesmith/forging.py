@@ -306,8 +306,13 @@ class Forging:
             capability = self.app.library.capability(artifact.digest)
             return lambda example: rehearse_capability(sandbox, capability, example, limits=limits)
         workflow = self.app.workflow_of(artifact)
-        parts = {ref: self.app.library.capability(digest) for ref, digest in artifact.provenance.pins.items()}
-        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits)
+        parts = {
+            ref: self.app.library.capability(digest)
+            for ref, digest in artifact.provenance.pins.items()
+            if self.app.registry.by_digest(digest).kind == "capability"
+        }
+        library = self.app.library
+        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits, published=library)
 
     @staticmethod
     def rehearse_raw(rehearse: Callable[[Any], Rehearsal], kind: str, raw: Mapping[str, Any]) -> Sequence[str]:
@@ -552,7 +557,8 @@ class Forging:
         workflow = main.workflow
         assert workflow is not None
         parts = self.app.capabilities_of(workflow, drafted)
-        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits)
+        library = self.app.library
+        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits, published=library)
 
     # ------------------------------------------------------------ shared
 

@@ -15,16 +15,16 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ritesmith import saga
 from ritesmith.db import transaction
-from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
+from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, RiteSmithError, StoreError
 from ritesmith.models import FINAL_STATUSES, Entry
 
 T = TypeVar("T")
@@ -65,19 +65,38 @@ class Journal:
             raise _edited(run, len(entries) + 1)
         return entries
 
+    def unfinished(self) -> list[str]:
+        """Every run that has not ended, oldest first."""
+        rows = self.connection.execute(
+            f"SELECT id FROM runs WHERE status NOT IN ({', '.join('?' * len(FINAL_STATUSES))}) ORDER BY started_at, id",
+            tuple(FINAL_STATUSES),
+        )
+        return [row["id"] for row in rows]
+
     def start(
         self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = ""
     ) -> Entry:
-        """Make a run with its first entry. Conflict when its id is taken, or its key: then with the run that has it."""
+        """Make a run with its first entry. Conflict when its id is taken, or its key: then with the run that has it.
+
+        Inside a transaction it is part of that.
+        """
         entry = _entry(run, 1, self.clock(), record, "")
         data = entry.data
         try:
             with transaction(self.connection):
                 self.connection.execute(
                     "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq,"
-                    " fence, idempotency_key, input_digest)"
-                    " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6)",
-                    (run, data["workflow"], data["digest"], entry.at, idempotency_key, input_digest),
+                    " fence, idempotency_key, input_digest, parent)"
+                    " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6, ?7)",
+                    (
+                        run,
+                        data["workflow"],
+                        data["digest"],
+                        entry.at,
+                        idempotency_key,
+                        input_digest,
+                        data.get("parent", {}).get("run"),
+                    ),
                 )
                 self._insert([entry])
         except sqlite3.IntegrityError:
@@ -93,6 +112,51 @@ class Journal:
             ) from None
         return entry
 
+    def copy(self, run: str, entries: Sequence[saga.Record], at: Sequence[float]) -> None:
+        """Make a run whose journal begins with these entries, each with its time; nothing of it when one is refused."""
+        with transaction(self.connection):
+            previous, made = "", []
+            for seq, (record, moment) in enumerate(zip(entries, at, strict=True), start=1):
+                made.append(_entry(run, seq, moment, record, previous))
+                previous = made[-1].hash
+            state = saga.fold(made)
+            self.connection.execute(
+                "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq, fence)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                (
+                    run,
+                    state.workflow,
+                    state.digest,
+                    state.status,
+                    state.outcome,
+                    state.started_at,
+                    state.updated_at,
+                    state.due_at(),
+                    state.seq,
+                ),
+            )
+            self._insert(made)
+
+    def send(self, run: str, kind: str, data: Mapping[str, Any]) -> int:
+        """Leave a message for whoever drives a run, now or later; return its number. NotFound when there is none."""
+        with transaction(self.connection):
+            if self.connection.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is None:
+                raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
+            made = self.connection.execute(
+                "INSERT INTO messages (run, kind, data, at) VALUES (?, ?, ?, ?)", (run, kind, _json(data), self.clock())
+            )
+            assert made.lastrowid is not None
+            return made.lastrowid
+
+    def messages(self, run: str) -> list[Message]:
+        """What was left for a run and not taken yet, oldest first."""
+        rows = self.connection.execute("SELECT id, kind, data, at FROM messages WHERE run = ? ORDER BY id", (run,))
+        return [Message(row["id"], row["kind"], json.loads(row["data"]), row["at"]) for row in rows]
+
+    def taken(self, message: Message) -> None:
+        """Forget a message; part of the transaction that tells what came of it."""
+        self.connection.execute("DELETE FROM messages WHERE id = ?", (message.id,))
+
     @contextmanager
     def lease(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Iterator[Lease]:
         """Own a run while inside: no other process may append to it.
@@ -100,11 +164,50 @@ class Journal:
         Raises Conflict naming the owner when a living one holds it. An owner on this machine that has died is taken
         over at once; one elsewhere when its lease expires.
         """
-        lease = Lease(self, run, *self._claim(run), watch)
+        lease = self.claim(run, watch)
         try:
             yield lease
         finally:
             lease.release()
+
+    def claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
+        """The same for a lease that is given back by its `release`."""
+        return Lease(self, run, *self._claim(run), watch)
+
+    def commit(self, work: Sequence[tuple[Lease, Sequence[Callable[[], object]]]]) -> list[RiteSmithError | None]:
+        """Do what is given with each lease, and make it durable in one transaction with what is appended to it.
+
+        Returns for each lease what was raised there, or None. Then nothing of it is left, and the lease is of no more
+        use; the others stand. StoreError when the file cannot be written: then none of them does.
+        """
+        raised: list[RiteSmithError | None] = []
+        try:
+            with transaction(self.connection):
+                raised.extend(self._do(lease, pieces) for lease, pieces in work)
+        except BaseException as error:
+            for lease, _ in work:
+                lease.failure = lease.failure or error
+            raise
+        for (lease, _), refused in zip(work, raised, strict=True):
+            if refused is None:
+                lease._committed()
+        return raised
+
+    def _do(self, lease: Lease, pieces: Sequence[Callable[[], object]]) -> RiteSmithError | None:
+        self.connection.execute("SAVEPOINT piece")
+        try:
+            lease._check()
+            for piece in pieces:
+                piece()
+            lease._write()
+        except RiteSmithError as error:
+            self.connection.execute("ROLLBACK TO piece")
+            lease.failure = error
+            return error
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("RELEASE piece")
+        return None
 
     def _claim(self, run: str) -> tuple[int, str]:
         with transaction(self.connection):
@@ -118,11 +221,12 @@ class Journal:
                 raise Conflict(
                     f"run '{run}' is being driven by another process ({row['lease_owner']})",
                     hint="wait for it, or stop that process and try again",
+                    owner=row["lease_owner"],
                 )
             fence, owner = int(row["fence"]) + 1, f"{process_name()}:{next(_NUMBERS)}"
             self.connection.execute(
                 "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE id = ?",
-                (owner, now + Lease.SECONDS, fence, run),
+                (owner, now + LEASE_SECONDS, fence, run),
             )
         return fence, owner
 
@@ -133,11 +237,23 @@ class Journal:
         )
 
 
+LEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something that came for a run while nobody could take it."""
+
+    id: int
+    kind: str
+    """callback or cancel."""
+    data: Mapping[str, Any]
+    at: float
+
+
 @dataclass
 class Lease:
     """The right to append to one run, held by this process."""
-
-    SECONDS: ClassVar[float] = 60.0
 
     journal: Journal
     run: str
@@ -147,6 +263,7 @@ class Lease:
 
     def __post_init__(self) -> None:
         self.pending: list[Entry] = []
+        self.until = self.journal.clock() + LEASE_SECONDS
         self.failure: BaseException | None = None
         _HELD.add(self.owner)
         try:
@@ -172,17 +289,14 @@ class Lease:
                 self._write()
             self._committed()
 
-    def renew(self) -> None:
-        """Keep the lease for longer while nothing is appended. Conflict when it was lost."""
-        with self._transaction():
-            self._write()
-        self._committed()
+    def is_old(self, now: float) -> bool:
+        """Whether it should be renewed, which every commit does."""
+        return now > self.until - LEASE_SECONDS / 2
 
-    def commit_with(self, effect: Callable[[], T], record_of: Callable[[T], saga.Record]) -> T:
-        """Commit an effect in this very file together with the entry that tells of it: both or neither."""
+    def durably(self, work: Callable[[], T]) -> T:
+        """Run `work`, which may append entries and write to this very file, and commit all of it: all or nothing."""
         with self._transaction():
-            result = effect()
-            self.append(record_of(result))
+            result = work()
             self._write()
         self._committed()
         return result
@@ -224,6 +338,7 @@ class Lease:
 
     def _write(self) -> None:
         state = self.state
+        self.until = self.journal.clock() + LEASE_SECONDS
         done = self.journal.connection.execute(
             "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_until = ?"
             " WHERE id = ? AND fence = ?",
@@ -231,9 +346,9 @@ class Lease:
                 state.status,
                 state.outcome,
                 state.updated_at,
-                due_at(state),
+                state.due_at(),
                 state.seq,
-                self.journal.clock() + self.SECONDS,
+                self.until,
                 self.run,
                 self.fence,
             ),
@@ -241,16 +356,11 @@ class Lease:
         if done.rowcount != 1:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
         self.journal._insert(self.pending)
-
-
-def due_at(state: saga.State) -> float | None:
-    """When a run has something to do again: None when it has ended or waits for a person without a deadline."""
-    if state.status in FINAL_STATUSES or state.status == "unknown":
-        return None
-    if state.waiting is None:
-        return state.updated_at
-    until = min((t for t in (state.waiting.until, state.deadline_at) if t is not None), default=None)
-    return None if until == float("inf") else until
+        if state.parent is not None and state.status in FINAL_STATUSES:  # whom it answers has something to do again
+            self.journal.connection.execute(
+                "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)",
+                (state.updated_at, state.parent["run"]),
+            )
 
 
 _HELD: set[str] = set()

@@ -100,6 +100,8 @@ class Outcome(Value):
     message: str = ""
     retryable: bool = False
     """Only a `fail` may say so, and `worker_lost` is."""
+    retry_after_seconds: float | None = None
+    """What the host function that it failed with asked to wait before the next attempt."""
     details: JSON = None
     line: int | None = None
     fuel: int = 0

@@ -15,7 +15,7 @@ from typing import Any
 from ritesmith import hosts, saga
 from ritesmith.db import open_throwaway
 from ritesmith.engine import Engine, Library, Runner, execute
-from ritesmith.errors import Conflict
+from ritesmith.errors import Conflict, InvalidInput
 from ritesmith.expr import ExpressionError
 from ritesmith.journal import Journal
 from ritesmith.models import (
@@ -185,18 +185,20 @@ def rehearse_workflow(
     example: WorkflowExample,
     *,
     limits: Limits | None = None,
+    published: Library | None = None,
 ) -> Rehearsal:
     """Run one example of a workflow to its end and compare; `capabilities` maps its references to what they mean.
 
-    Sleeps pass at once, approvals and callbacks are answered as the example says. A run that waits for an answer that
-    the example does not give is not met.
+    Sleeps pass at once, approvals and callbacks are answered as the example says, also those of the runs that it calls;
+    the workflows of these come from `published`. A run that waits for an answer that the example does not give is not
+    met.
     """
     clock = VirtualClock()
     with closing(open_throwaway()) as connection:
         hosts.store.write_world(connection, example.store, START)
         world_before = hosts.store.read_world(connection)
         journal = Journal(connection, clock.now)
-        library = Library(workflow=lambda state: workflow, capability=lambda digest: capabilities[digest])
+        library = _library(workflow, capabilities, published)
         engine = Engine(journal, library, sandbox, clock, limits=limits, answer=_Stubs(example.hosts))
         journal.start(
             RUN, saga.start_record(workflow, "", {name: name for name in capabilities}, example.input, RUN, START)
@@ -206,22 +208,24 @@ def rehearse_workflow(
         for _ in range(ROUNDS_MAX):
             if state.status in FINAL_STATUSES:
                 break
-            waiting = state.waiting
+            states = [saga.fold(journal.entries(run)) for run in journal.unfinished()]
             try:
-                record = _answer(workflow, state, example, clock.now())
+                answered = next(filter(None, (_answer(library, each, example, clock.now()) for each in states)), None)
             except (Conflict, ExpressionError) as error:
                 stuck = error.message
                 break
-            if record is not None:
-                with journal.lease(RUN) as lease:
-                    lease.append(record)
-                    lease.commit()
-            elif waiting is not None and waiting.until is not None:
-                clock.sleep(waiting.until - clock.now())
+            due = [at for each in states if (at := each.due_at()) is not None]
+            if answered is not None:
+                run, record = answered
+                engine.drive(run, message=lambda *_, record=record: record)
+            elif due and min(due) < state.deadline_at:
+                clock.sleep(min(due) - clock.now())
+                engine.drive_all(each.run for each in states)
             else:
-                stuck = f"it waits at '{state.path}', and the example gives no answer for it"
+                waits = ", ".join(f"'{track.path}'" for each in states for track in each.waits() if not track.fork)
+                stuck = f"it waits at {waits}, and the example gives no answer for it"
                 break
-            state = engine.drive(RUN)
+            state = saga.fold(journal.entries(RUN))
         else:
             stuck = f"it did not end within {ROUNDS_MAX} waits"
         world = hosts.store.read_world(connection)
@@ -270,19 +274,36 @@ class _Stubs:
         return hosts.answer(name, args, environment)
 
 
-def _answer(workflow: Workflow, state: saga.State, example: WorkflowExample, at: float) -> saga.Record | None:
-    """The decision or callback that the example has for what the run waits for; None where it has none."""
-    waiting = state.waiting
-    if waiting is None or state.at is None:
-        return None
-    if waiting.kind == "approval":
-        decision = example.decisions.get(state.at, example.decisions.get("*"))
+def _library(workflow: Workflow, capabilities: Mapping[str, Capability], published: Library | None) -> Library:
+    """What a rehearsed run is made of: the draft itself, and for the runs that it calls what is published."""
+
+    def workflow_of(state: saga.State) -> Workflow:
+        return workflow if state.parent is None or published is None else published.workflow(state)
+
+    def capability_of(digest: str) -> Capability:
+        return capabilities[digest] if published is None or digest in capabilities else published.capability(digest)
+
+    def child(state: saga.State, reference: str, input: JSON, parent: Mapping[str, str], run: str) -> saga.Record:
+        if published is None:
+            raise InvalidInput(f"there is no workflow '{reference}'")
+        return published.child(state, reference, input, parent, run)
+
+    return Library(workflow_of, capability_of, child)
+
+
+def _answer(library: Library, state: saga.State, example: WorkflowExample, at: float) -> tuple[str, saga.Record] | None:
+    """The run and the decision or callback that the example has for what it waits for; None where it has none."""
+    workflow = library.workflow(state)
+    for track in state.waits("approval"):
+        decision = example.decisions.get(track.at or "", example.decisions.get("*"))
         if decision is not None:
-            return saga.decide_approval(workflow, state, decision, by="example", comment="", at=at)
-    if waiting.kind == "callback":
-        for key in (state.at, "*"):
+            more: dict[str, Any] = {"by": "example", "comment": "", "at": at, "node": track.path}
+            return state.run, saga.decide_approval(workflow, state, decision, **more)
+    for track in state.waits("callback"):
+        for key in (track.at or "", "*"):
             if key in example.callbacks:
-                return saga.receive_callback(workflow, state, example.callbacks[key], at=at)
+                payload = example.callbacks[key]
+                return state.run, saga.receive_callback(workflow, state, payload, at=at, node=track.path)
     return None
 
 

@@ -1,10 +1,10 @@
 """The interpreter: a pure function that knows no database, clock, thread or engine.
 
-`apply` folds one entry into a run's state; `decide` says what a run in that state does next. An engine alternates the
-two: it executes the command, appends the entry that the command or its result makes, and applies it.
+`apply` folds one entry into a run's state (see `state`); `decide` says what a run in that state does next. An engine
+alternates the two: it executes the command, appends the entry that the command or its result makes, and applies it.
 
-    state = apply(state, entry)               what has happened
-    command = decide(workflow, state, now)    what happens next: Record, Invoke, Pause or Finished
+    state = apply(state, entry)                        what has happened
+    command = decide(workflow, state, now, running)    what happens next: Record, Invoke, Await, Pause or Finished
     record = conclude(workflow, state, invoke, outcome, now)    an executed step, as the entry to append
 
 Commands and entries are plain data, and effects are keyed by (run, node path, attempt, call), never by a process.
@@ -18,7 +18,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 from ritesmith.errors import Conflict, InvalidInput
 from ritesmith.expr import ExpressionError, evaluate, holds, references
@@ -26,28 +27,58 @@ from ritesmith.models import (
     FINAL_STATUSES,
     JSON,
     SEMANTICS_VERSION,
+    AnyNode,
     ApprovalNode,
+    CallNode,
     Compensation,
     EndNode,
-    Entry,
-    HostReply,
+    JoinNode,
+    MapNode,
     Outcome,
     Retry,
     SleepNode,
+    SplitNode,
     SwitchNode,
     TaskNode,
     WaitNode,
     Workflow,
 )
+from ritesmith.state import (
+    ENTRY_KINDS,
+    UNDO,
+    Call,
+    Done,
+    Fork,
+    State,
+    Track,
+    Waiting,
+    apply,
+    fold,
+    iso,
+    undoable,
+)
 
-UNDO = "~undo"
-"""Ends the node path of a compensation: `refund~undo` undoes `refund`."""
+__all__ = [  # the state belongs to the interpreter, and is read under its name
+    "ENTRY_KINDS",
+    "UNDO",
+    "Await",
+    "Call",
+    "Finished",
+    "Invoke",
+    "Pause",
+    "Record",
+    "State",
+    "Track",
+    "apply",
+    "conclude",
+    "decide",
+    "fold",
+    "iso",
+]
 
 DEFAULT_COMPENSATION_RETRY = Retry()
 DIGEST_DIGITS_MIN = 12
 """A digest may be given by its first digits; fewer than these name nothing."""
-EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0
-"""The first and the last second that a date can say: years 1 and 9999."""
 
 
 # ---------------------------------------------------------------- commands
@@ -77,6 +108,20 @@ class Invoke:
     calls: tuple[Call, ...]
     """Host calls that an interrupted execution of this very attempt has journalled."""
     compensation: bool = False
+    fuel: int | None = None
+    """What the run's budget leaves for it; None: its own limit."""
+    host_calls: int | None = None
+
+
+@dataclass(frozen=True)
+class Await:
+    """Drive a run that this one called until it ends, and append `child_ended`, or for `undo` what came of that."""
+
+    path: str
+    child: str
+    wish: Literal["end", "cancel", "undo"] = "end"
+    """`cancel`: it is no longer wanted; `undo`: it has succeeded, and what it did is to be compensated."""
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,331 +136,10 @@ class Finished:
     """The run has ended."""
 
 
-Command: TypeAlias = Record | Invoke | Pause | Finished
-
-
-# ---------------------------------------------------------------- state
-
-
-@dataclass(frozen=True)
-class Call:
-    """A journalled host call of the attempt that is under way."""
-
-    index: int
-    function: str
-    args_digest: str
-    reply: HostReply | None
-    """None: the call was started and nothing is known of its end."""
-    write: bool
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished task, with what its compensation needs."""
-
-    path: str
-    node: str
-    seen: int
-    """How many outputs there were when it was done: its compensation reads these, and none of a later visit."""
-    partial: bool = False
-    """It failed, but one of its writes had happened."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """What a paused run is waiting for."""
-
-    kind: str
-    """sleep, retry, approval or callback."""
-    until: float | None
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class State:
-    """A run, folded from its entries. Made by `fold` only; `apply` advances it in place."""
-
-    run: str = ""
-    workflow: str = ""
-    digest: str = ""
-    capabilities: dict[str, str] = field(default_factory=dict)
-    """Capability reference as the workflow writes it -> digest."""
-    input: JSON = None
-    seed: str = ""
-    status: str = "pending"
-    started_at: float = 0.0
-    updated_at: float = 0.0
-    deadline_at: float = float("inf")
-    seq: int = 0
-    last_hash: str = ""
-
-    at: str | None = None
-    """The node whose turn it is; None when the graph has come to its end."""
-    path: str = ""
-    attempt: int = 1
-    entered_at: float = 0.0
-    """When this attempt became due: what its script sees as `context.now`."""
-    calls: list[Call] = field(default_factory=list)
-    wrote: bool = False
-    """A write of the current step has happened, in this attempt or an earlier one."""
-    waiting: Waiting | None = None
-    unknown: Call | None = None
-
-    visits: dict[str, int] = field(default_factory=dict)
-    nodes: dict[str, dict[str, JSON]] = field(default_factory=dict)
-    """Node id -> {"output": its latest output}: the root `nodes` of expressions."""
-    outputs: list[tuple[str, JSON]] = field(default_factory=list)
-    """Every output so far, as (node id, output), in order."""
-    last_output: JSON = None
-    done: list[Done] = field(default_factory=list)
-    steps: int = 0
-    fuel: int = 0
-
-    failure: dict[str, JSON] | None = None
-    """Why the run is being given up: {code, message, node, ...}."""
-    to_undo: list[Done] | None = None
-    """What is still to be compensated, newest first; None before compensation started."""
-    undone: list[str] = field(default_factory=list)
-    not_undone: list[dict[str, JSON]] = field(default_factory=list)
-
-    outcome: str = ""
-    output: JSON = None
-    error: dict[str, JSON] | None = None
-
-    def scope(self) -> dict[str, JSON]:
-        """The roots that expressions may refer to."""
-        run = {"id": self.run, "workflow": self.workflow, "started_at": iso(self.started_at)}
-        return {"input": self.input, "nodes": self.nodes, "run": run}
-
-
-def fold(entries: list[Entry]) -> State:
-    """The state of a run from all of its entries, in order."""
-    state = State()
-    for entry in entries:
-        apply(state, entry)
-    return state
-
-
-def apply(state: State, entry: Entry) -> State:
-    """Advance `state` by one entry, in place, and return it. Raises InvalidInput for a kind it does not know."""
-    change = _CHANGES.get(entry.kind)
-    if change is None:
-        raise InvalidInput(
-            f"run '{entry.run}': entry {entry.seq} is of the unknown kind '{entry.kind}'",
-            hint="the journal was written by a newer RiteSmith; upgrade",
-        )
-    change(state, entry)
-    state.seq, state.last_hash, state.updated_at = entry.seq, entry.hash, entry.at
-    return state
-
-
-def _run_started(state: State, entry: Entry) -> None:
-    data = entry.data
-    if data["semantics"] > SEMANTICS_VERSION:
-        raise InvalidInput(
-            f"run '{entry.run}' follows rules of version {data['semantics']}; this program knows {SEMANTICS_VERSION}",
-            hint="the run was begun by a newer RiteSmith; upgrade",
-        )
-    state.run, state.workflow, state.digest = entry.run, data["workflow"], data["digest"]
-    state.capabilities, state.input, state.seed = data["capabilities"], data["input"], data["seed"]
-    state.started_at, state.deadline_at, state.status = entry.at, data["deadline_at"], "running"
-    _go(state, data["start"], entry.at)
-
-
-def _go(state: State, target: str | None, at: float) -> None:
-    """Move to `target`; a node that is visited again gets a path of its own, so that effects keep their keys."""
-    state.at, state.attempt, state.entered_at = target, 1, at
-    state.calls, state.wrote, state.waiting = [], False, None
-    if state.status != "compensating":
-        state.status = "running"
-    if target is not None:
-        visit = state.visits.get(target, 0) + 1
-        state.visits[target] = visit
-        state.path = target if visit == 1 else f"{target}#{visit}"
-        state.steps += 1
-
-
-def _went(state: State, entry: Entry) -> None:
-    """Entries that only move on: switched, sleep_ended, and time-outs that lead somewhere."""
-    _go(state, entry.data["next"], entry.at)
-
-
-def _paused(state: State, entry: Entry) -> None:
-    kind = {"sleep_started": "sleep", "approval_requested": "approval", "wait_started": "callback"}[entry.kind]
-    state.waiting = Waiting(kind, entry.data.get("until"), entry.data)
-    state.status = "sleeping" if kind == "sleep" else "waiting"
-
-
-def _answered(state: State, entry: Entry) -> None:
-    """approval_decided and callback_received: the answer becomes the node's output."""
-    _put_out(state, entry.data["output"])
-    if entry.data.get("error"):
-        _failed(state, entry)
-    else:
-        _go(state, entry.data["next"], entry.at)
-
-
-def _put_out(state: State, output: JSON) -> None:
-    assert state.at is not None
-    state.nodes[state.at] = {"output": output}
-    state.outputs.append((state.at, output))
-    state.last_output = output
-
-
-def _call_started(state: State, entry: Entry) -> None:
-    data = entry.data
-    state.calls.append(Call(data["index"], data["function"], data["args_digest"], None, write=True))
-    _active(state)
-
-
-def _call_finished(state: State, entry: Entry) -> None:
-    data = entry.data
-    error = data.get("error")
-    reply = HostReply(error=error) if error else HostReply(result=data.get("result"))
-    write = bool(data.get("write"))
-    call = Call(data["index"], data["function"], data["args_digest"], reply, write)
-    state.calls[call.index :] = [call]
-    state.wrote = state.wrote or (write and error is None)
-    _active(state)
-
-
-def _active(state: State) -> None:
-    if state.status == "sleeping":
-        state.status = "running" if state.to_undo is None else "compensating"
-
-
-def _step_succeeded(state: State, entry: Entry) -> None:
-    assert state.at is not None
-    state.fuel += entry.data.get("fuel", 0)
-    _put_out(state, entry.data["output"])
-    state.done.append(Done(state.path, state.at, len(state.outputs)))
-    _go(state, entry.data["next"], entry.at)
-
-
-def _attempt_failed(state: State, entry: Entry) -> None:
-    """The attempt is over, the step is not: the next attempt is due at `retry_at`."""
-    until = entry.data["retry_at"]
-    state.fuel += entry.data.get("fuel", 0)
-    state.attempt, state.calls, state.entered_at = entry.attempt + 1, [], until
-    state.waiting = Waiting("retry", until, entry.data)
-    state.status = "sleeping"
-
-
-def _step_failed(state: State, entry: Entry) -> None:
-    state.fuel += entry.data.get("fuel", 0)
-    _keep_partial(state)
-    if "next" in entry.data:
-        _go(state, entry.data["next"], entry.at)
-    else:
-        _failed(state, entry)
-
-
-def _run_stopped(state: State, entry: Entry) -> None:
-    """A limit of the run has ended it; the step that was under way will not be finished."""
-    _keep_partial(state)
-    _failed(state, entry)
-
-
-def _keep_partial(state: State) -> None:
-    """The step is over without an output; what it wrote is still to be undone if the run is given up."""
-    if state.wrote and state.at is not None:
-        state.done.append(Done(state.path, state.at, len(state.outputs), partial=True))
-
-
-def _failed(state: State, entry: Entry) -> None:
-    """The run is given up: it waits for nothing any more."""
-    state.failure = entry.data["error"]
-    state.waiting, state.calls, state.status = None, [], "running"
-
-
-def _timed_out(state: State, entry: Entry) -> None:
-    if "next" in entry.data:
-        _go(state, entry.data["next"], entry.at)
-    else:
-        _failed(state, entry)
-
-
-def _effect_unknown(state: State, entry: Entry) -> None:
-    state.unknown = state.calls[-1]
-    state.status = "unknown"
-
-
-def _effect_resolved(state: State, entry: Entry) -> None:
-    """A person has said what became of the call: it happened with this result, or it did not happen."""
-    assert state.unknown is not None
-    if entry.data["happened"]:
-        state.calls[-1] = Call(
-            state.unknown.index,
-            state.unknown.function,
-            state.unknown.args_digest,
-            HostReply(result=entry.data.get("result")),
-            write=True,
-        )
-        state.wrote = True
-    else:
-        state.calls.pop()
-    state.unknown = None
-    state.status = "running" if state.to_undo is None else "compensating"
-
-
-def _compensation_started(state: State, entry: Entry) -> None:
-    finished = {done.path: done for done in state.done}
-    state.to_undo = [finished[path] for path in entry.data["plan"]]
-    state.status = "compensating"
-    state.waiting = None
-    _begin_undo(state, entry.at)
-
-
-def _begin_undo(state: State, at: float) -> None:
-    state.attempt, state.entered_at, state.calls, state.waiting = 1, at, [], None
-    state.status = "compensating"
-    if state.to_undo:
-        state.path = state.to_undo[0].path + UNDO
-
-
-def _compensation_succeeded(state: State, entry: Entry) -> None:
-    assert state.to_undo
-    state.fuel += entry.data.get("fuel", 0)
-    state.undone.append(state.to_undo.pop(0).path)
-    _begin_undo(state, entry.at)
-
-
-def _compensation_failed(state: State, entry: Entry) -> None:
-    assert state.to_undo
-    state.not_undone.append({"path": state.to_undo.pop(0).path, "error": entry.data["error"]})
-    _begin_undo(state, entry.at)
-
-
-def _run_finished(state: State, entry: Entry) -> None:
-    data = entry.data
-    state.status, state.outcome, state.output = data["status"], data.get("outcome", ""), data.get("output")
-    state.error, state.waiting, state.at = data.get("error"), None, None
-
-
-_CHANGES = {
-    "run_started": _run_started,
-    "switched": _went,
-    "sleep_started": _paused,
-    "sleep_ended": _went,
-    "approval_requested": _paused,
-    "approval_decided": _answered,
-    "wait_started": _paused,
-    "callback_received": _answered,
-    "timed_out": _timed_out,
-    "call_started": _call_started,
-    "call_finished": _call_finished,
-    "step_succeeded": _step_succeeded,
-    "attempt_failed": _attempt_failed,
-    "step_failed": _step_failed,
-    "run_stopped": _run_stopped,
-    "effect_unknown": _effect_unknown,
-    "effect_resolved": _effect_resolved,
-    "compensation_started": _compensation_started,
-    "compensation_succeeded": _compensation_succeeded,
-    "compensation_failed": _compensation_failed,
-    "run_finished": _run_finished,
-}
-ENTRY_KINDS = frozenset(_CHANGES)
+Command: TypeAlias = Record | Invoke | Await | Pause | Finished
+Running: TypeAlias = Mapping[str, Invoke | Await]
+"""What an engine has under way: node path -> command."""
+NOTHING: Running = MappingProxyType({})
 
 
 # ---------------------------------------------------------------- deciding
@@ -429,8 +153,11 @@ def start_record(
     seed: str,
     at: float,
     lua_version: str = "",
+    *,
+    parent: Mapping[str, str] | None = None,
 ) -> Record:
-    """The first entry of a run: all that it is pinned to."""
+    """The first entry of a run: all that it is pinned to. `parent`: the run and node path that called it."""
+    limits = workflow.limits.model_dump(include={"fuel", "host_calls", "bytes"}, exclude_none=True)
     return Record(
         "run_started",
         data={
@@ -443,91 +170,188 @@ def start_record(
             "deadline_at": at + workflow.limits.deadline_seconds,
             "semantics": SEMANTICS_VERSION,
             "lua_version": lua_version,
+            **({"limits": limits} if limits else {}),
+            **({"parent": dict(parent)} if parent else {}),
         },
     )
 
 
-def decide(workflow: Workflow, state: State, now: float) -> Command:
-    """What a run in this state does next at time `now` (seconds since 1970)."""
+def decide(workflow: Workflow, state: State, now: float, running: Running = NOTHING) -> Command:
+    """What a run in this state does next at time `now` (seconds since 1970).
+
+    `running` is what the engine executes for it at this moment: that is not commanded again. Pause while something runs
+    means that nothing else is to be done before it ends.
+    """
     if state.status in FINAL_STATUSES:
         return Finished()
-    if state.unknown is not None:
+    if state.undoing is not None:
+        return Pause(None) if running else _undo(workflow, state, state.undoing, now)
+    if state.unknowns():
         return Pause(None)
     if state.failure is not None:
-        return _unwind(workflow, state, now)
-    unsettled = bool(state.calls) and state.calls[-1].reply is None  # only executing it again can settle this write
-    if now >= state.deadline_at and not unsettled:
-        seconds = workflow.limits.deadline_seconds
+        return _settled(workflow, state, running, now) or _give_up(workflow, state)
+    stopped = _stopped(workflow, state, now)
+    if stopped is not None:
+        return _settled(workflow, state, running, now) or stopped
+    due: list[float] = [state.deadline_at]
+    for track in list(state.live.values()):
+        command = _turn(workflow, state, track, now, running)
+        if not isinstance(command, Pause):
+            return command
+        if command.until is not None:
+            due.append(command.until)
+    until = min(due)
+    return Pause(None if until == float("inf") else until)
+
+
+def _stopped(workflow: Workflow, state: State, now: float) -> Record | None:
+    """The end of a run that has spent what it may."""
+    limits = workflow.limits
+    if now >= state.deadline_at:
+        seconds = limits.deadline_seconds
         return _stop(state, "run_deadline", f"the run was not finished after {seconds:g} seconds")
-    if state.waiting is not None:
-        return _wait(workflow, state, state.waiting, now)
-    if state.at is None:
-        return Record("run_finished", data={"status": "succeeded", "outcome": "", "output": state.last_output})
-    if state.steps > workflow.limits.steps:
-        return _stop(state, "step_limit", f"the run took more than {workflow.limits.steps} steps")
-    try:
-        return _enter(workflow, state, now)
-    except ExpressionError as error:
-        return _step_error(workflow, state, {"code": "bad_expression", "message": error.message})
+    if state.steps > limits.steps:
+        return _stop(state, "step_limit", f"the run took more than {limits.steps} steps")
+    if state.bytes > state.limits.get("bytes", state.bytes):
+        message = f"the run made {state.bytes} bytes of results; it may make {state.limits['bytes']}"
+        return _stop(state, "bytes_budget", message)
+    return None
 
 
 def _stop(state: State, code: str, message: str) -> Record:
-    return Record("run_stopped", state.path, data={"error": {"code": code, "message": message, "node": state.path}})
+    path = next((track.path for track in state.acting()), "")
+    return Record("run_stopped", path, data={"error": {"code": code, "message": message, "node": path}})
 
 
-def _enter(workflow: Workflow, state: State, now: float) -> Command:
-    assert state.at is not None
-    node = workflow.by_id[state.at]
-    scope = state.scope()
+def _settled(workflow: Workflow, state: State, running: Running, now: float) -> Command | None:
+    """What is still to be done before a run can be given up: nothing may be under way. None when all is quiet."""
+    commands = [_settle(workflow, state, track, running, now) for track in state.acting()]
+    return next((each for each in commands if each is not None and not isinstance(each, Pause)), None) or next(
+        (each for each in commands if each is not None), None
+    )
+
+
+def _settle(workflow: Workflow, state: State, track: Track, running: Running, now: float) -> Command | None:
+    """Bring one track to rest: what runs is drained, a write without an end is executed to its end."""
+    if track.path in running:
+        return Pause(None)
+    if track.waiting is not None and track.waiting.kind == "child":
+        return Await(track.path, track.waiting.data["child"], "cancel")
+    if track.unsettled:
+        return _enter(workflow, state, track, now, running)
+    return None
+
+
+def _turn(workflow: Workflow, state: State, track: Track, now: float, running: Running) -> Command:
+    """What one track does next."""
+    if track.path in running and track.fork is None:
+        return Pause(None)
+    if track.fork is not None:
+        return _join(workflow, state, track, track.fork, running, now)
+    if _is_closing(track):
+        return Pause(None)  # its fork sees to it
+    if track.at is None:
+        return Record("run_finished", data={"status": "succeeded", "outcome": "", "output": track.last_output})
+    try:
+        if track.waiting is not None:
+            return _wait(workflow, state, track, track.waiting, now, running)
+        return _enter(workflow, state, track, now, running)
+    except ExpressionError as error:
+        return step_error(workflow, track, {"code": "bad_expression", "message": error.message})
+
+
+def _is_closing(track: Track) -> bool:
+    """Whether a fork that it belongs to has its answer already."""
+    parent = track.parent
+    while parent is not None:
+        if parent.fork is not None and parent.fork.decided:
+            return True
+        parent = parent.parent
+    return False
+
+
+def _enter(workflow: Workflow, state: State, track: Track, now: float, running: Running) -> Command:
+    assert track.at is not None
+    node = workflow.by_id[track.at]
+    scope, path = state.scope(track), track.path
     match node:
         case TaskNode():
-            return _task(state, node, now)
+            arguments = _arguments(node, scope)
+            return _invoke(state, track, node, arguments, running)
         case SwitchNode():
             for index, case in enumerate(node.cases):
                 if holds(case.when, scope, where=f"{node.id}.cases[{index}].when"):
-                    return Record("switched", state.path, data={"case": index, "next": case.target})
-            return Record("switched", state.path, data={"case": "default", "next": node.default})
+                    return Record("switched", path, data={"case": index, "next": case.target})
+            return Record("switched", path, data={"case": "default", "next": node.default})
         case SleepNode():
-            return Record("sleep_started", state.path, data={"until": _sleep_until(node, scope, state.entered_at)})
+            return Record("sleep_started", path, data={"until": _sleep_until(node, scope, track.entered_at)})
         case ApprovalNode():
             prompt = evaluate(node.prompt, scope, where=f"{node.id}.prompt")
-            shown = {"run": state.run, "node": state.path, "workflow": state.workflow, "prompt": prompt}
+            shown = {"run": state.run, "node": path, "workflow": state.workflow, "prompt": prompt}
             data = {"prompt": prompt, "digest": digest_of(shown), "until": _until(node.deadline_seconds, now)}
-            return Record("approval_requested", state.path, data=data)
+            return Record("approval_requested", path, data=data)
         case WaitNode():
-            return Record("wait_started", state.path, data={"until": _until(node.deadline_seconds, now)})
-        case EndNode():
+            return Record("wait_started", path, data={"until": _until(node.deadline_seconds, now)})
+        case SplitNode():
+            branches = [{"id": each.id, "start": each.start} for each in node.branches]
+            data = {"branches": branches, "join": node.join, "policy": _policy(workflow, node.join)}
+            return Record("split_started", path, data=data)
+        case MapNode():
+            return _map(workflow, track, node, scope)
+        case CallNode():
+            child = "r" + digest_of([state.run, path, track.attempt])[:10]
+            data = {"child": child, "workflow": node.workflow, "input": _arguments(node, scope)}
+            return Record("child_started", path, track.attempt, data)
+        case EndNode() if track.parent is None:
             output = evaluate(node.output, scope, where=f"{node.id}.output")
             data = {"status": node.status, "outcome": node.outcome, "output": output}
             if node.status == "failed":
                 code = node.outcome or "failed"
                 message = f"the workflow ended at '{node.id}' with outcome '{code}'"
-                data["error"] = {"code": code, "message": message, "node": state.path}
-            return Record("run_finished", state.path, data=data)
+                data["error"] = {"code": code, "message": message, "node": path}
+            return Record("run_finished", path, data=data)
+        case JoinNode() | EndNode():
+            message = f"the {node.kind} node '{node.id}' has no place here"
+            return step_error(workflow, track, {"code": "bad_workflow", "message": message})
 
 
-def _task(state: State, node: TaskNode, now: float) -> Command:
-    scope = state.scope()
-    arguments = {name: evaluate(value, scope, where=f"{node.id}.with.{name}") for name, value in node.with_.items()}
+def _arguments(node: TaskNode | CallNode, scope: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {name: evaluate(value, scope, where=f"{node.id}.with.{name}") for name, value in node.with_.items()}
+
+
+def _invoke(state: State, track: Track, node: TaskNode, arguments: JSON, running: Running) -> Command:
+    left = {}
+    for name, limit in state.limits.items():
+        if name == "bytes":
+            continue
+        # What a running step may spend is spent until it has ended.
+        reserved = sum(getattr(each, name) or 0 for each in running.values() if isinstance(each, Invoke))
+        left[name] = max(0, limit - getattr(state, name) - reserved)
+        if name == "fuel" and left[name] == 0 and not track.unsettled:
+            if reserved:
+                return Pause(None)
+            error = {"code": f"{name}_budget", "message": f"the run has spent its budget of {limit} {name}"}
+            return Record("run_stopped", track.path, data={"error": error | {"node": track.path}})
     return Invoke(
         node.id,
-        state.path,
-        state.attempt,
+        track.path,
+        track.attempt,
         node.capability,
         arguments,
-        _context(state, state.path),
+        _context(state, track),
         node.deadline_seconds,
-        tuple(state.calls),
+        tuple(track.calls),
+        **{name: spare or None for name, spare in left.items()} if track.unsettled else left,
     )
 
 
-def _context(state: State, path: str, partial: bool | None = None) -> dict[str, JSON]:
+def _context(state: State, track: Track, partial: bool | None = None) -> dict[str, JSON]:
     context: dict[str, JSON] = {
         "run_id": state.run,
-        "node": path,
-        "attempt": state.attempt,
-        "now": iso(state.entered_at),
-        "idempotency_key": f"{state.run}/{path}",
+        "node": track.path,
+        "attempt": track.attempt,
+        "now": iso(track.entered_at),
+        "idempotency_key": f"{state.run}/{track.path}",
     }
     if partial is not None:
         context["partial"] = partial
@@ -553,69 +377,157 @@ def _until(deadline_seconds: float | None, now: float) -> float | None:
     return None if deadline_seconds is None else now + deadline_seconds
 
 
-def _wait(workflow: Workflow, state: State, waiting: Waiting, now: float) -> Command:
+def _wait(workflow: Workflow, state: State, track: Track, waiting: Waiting, now: float, running: Running) -> Command:
+    if waiting.kind == "child":
+        return Await(track.path, waiting.data["child"])
     if waiting.until is None or now < waiting.until:
-        return Pause(min((t for t in (waiting.until, state.deadline_at) if t is not None), default=None))
-    assert state.at is not None
-    node = workflow.by_id[state.at]
+        return Pause(waiting.until)
+    assert track.at is not None
+    node = workflow.by_id[track.at]
     if waiting.kind == "retry":
-        try:
-            return _enter(workflow, state, now)
-        except ExpressionError as error:
-            return _step_error(workflow, state, {"code": "bad_expression", "message": error.message})
+        return _enter(workflow, state, track, now, running)
     if isinstance(node, SleepNode):
-        return Record("sleep_ended", state.path, data={"by": "timer", "next": node.next})
+        return Record("sleep_ended", track.path, data={"by": waiting.data.get("by", "timer"), "next": node.next})
     assert isinstance(node, ApprovalNode | WaitNode)
     if node.on_timeout is not None:
-        return Record("timed_out", state.path, data={"next": node.on_timeout})
+        return Record("timed_out", track.path, data={"next": node.on_timeout})
     code = "approval_timeout" if isinstance(node, ApprovalNode) else "wait_timeout"
-    message = f"no answer came at '{state.path}' within {node.deadline_seconds:g} seconds"
-    return Record("timed_out", state.path, data={"error": {"code": code, "message": message, "node": state.path}})
+    message = f"no answer came at '{track.path}' within {node.deadline_seconds:g} seconds"
+    return Record("timed_out", track.path, data={"error": {"code": code, "message": message, "node": track.path}})
 
 
-def _step_error(workflow: Workflow, state: State, error: dict[str, JSON], fuel: int = 0) -> Record:
-    """The step has failed for good: to its handler, or the run is given up."""
-    assert state.at is not None
-    node = workflow.by_id[state.at]
-    data: dict[str, Any] = {"error": error | {"node": state.path}, "fuel": fuel}
-    if isinstance(node, TaskNode):
-        for handler in node.on_error:
-            if handler.code in (error["code"], "*"):
-                data["next"] = handler.target
-                break
-    return Record("step_failed", state.path, state.attempt, data)
+def step_error(
+    workflow: Workflow, track: Track, error: dict[str, JSON], spent: Mapping[str, int] = MappingProxyType({})
+) -> Record:
+    """The step has failed for good: to its handler, or the track fails."""
+    assert track.at is not None
+    node = workflow.by_id[track.at]
+    data: dict[str, Any] = {"error": error | {"node": track.path}, **spent}
+    handler = _handler(node, str(error["code"]))
+    if handler is not None:
+        data["next"] = handler
+    return Record("step_failed", track.path, track.attempt, data)
 
 
-def _unwind(workflow: Workflow, state: State, now: float) -> Command:
-    """Give the run up: compensate what has finished, newest first, then end."""
-    if state.to_undo is None:
-        plan = [done.path for done in reversed(state.done) if _compensation_of(workflow, done) is not None]
+def _handler(node: AnyNode, code: str) -> str | None:
+    handlers = node.on_error if isinstance(node, TaskNode | CallNode) else ()
+    return next((each.target for each in handlers if each.code in (code, "*")), None)
+
+
+# ---------------------------------------------------------------- split, map and join
+
+
+def _policy(workflow: Workflow, join: str) -> str:
+    node = workflow.by_id[join]
+    return node.policy if isinstance(node, JoinNode) else "all"
+
+
+def _map(workflow: Workflow, track: Track, node: MapNode, scope: Mapping[str, JSON]) -> Record:
+    items = evaluate(node.over, scope, where=f"{node.id}.over")
+    if not isinstance(items, list):
+        message = f"it is a value of the type {type(items).__name__}, not an array"
+        raise ExpressionError(message, operator="over", where=f"{node.id}.over")
+    if len(items) > node.max_items:
+        message = f"there are {len(items)} elements to map over; at most {node.max_items} are allowed"
+        return step_error(workflow, track, {"code": "too_many_items", "message": message})
+    data = {
+        "items": items,
+        "as": node.as_,
+        "start": node.start,
+        "join": node.join,
+        "policy": _policy(workflow, node.join),
+        "concurrency": node.concurrency,
+    }
+    return Record("map_started", track.path, data=data)
+
+
+def _join(workflow: Workflow, state: State, track: Track, fork: Fork, running: Running, now: float) -> Command:
+    """Whether the branches have come together: all have ended, or the policy has its answer and nothing runs."""
+    if not fork.over:
+        if not fork.decided or _is_closing(track):
+            return Pause(None)
+        settling = [_settle(workflow, state, each, running, now) for each in _leaves(fork)]
+        waits = [each for each in settling if each is not None]
+        if waits:
+            return next((each for each in waits if not isinstance(each, Pause)), waits[0])
+    elif _is_closing(track):
+        return Pause(None)
+    path = track.path_of(fork.join)
+    node = workflow.by_id[fork.join]
+    succeeded = {key: each["output"] for key, each in fork.results.items() if each["status"] == "succeeded"}
+    failed = {key: each["error"] for key, each in fork.results.items() if each["status"] == "failed"}
+    if failed and (fork.policy == "all" or (fork.policy == "any" and not succeeded)):
+        error: dict[str, Any] = dict(next(iter(failed.values())))
+        if fork.policy == "any":
+            error |= {"code": "no_branch_succeeded", "message": f"no branch of '{fork.path}' succeeded", "node": path}
+            error["errors"] = {str(key): each for key, each in failed.items()}
+        return Record("join_failed", path, data={"error": error})
+    if fork.policy == "any":
+        succeeded = dict([next(iter(succeeded.items()))]) if succeeded else {}
+    results: Mapping[str | int, JSON] = fork.results if fork.policy == "settled" else succeeded
+    output: JSON
+    if fork.items is not None:
+        output = [results[key] for key in fork.keys]
+    else:
+        output = {str(key): results[key] for key in fork.keys if key in results}
+    assert isinstance(node, JoinNode)
+    return Record("joined", path, data={"output": output, "next": node.next})
+
+
+def _leaves(fork: Fork) -> list[Track]:
+    """The tracks of a fork that stand at a node."""
+    leaves: list[Track] = []
+    for track in fork.open.values():
+        leaves.extend([track] if track.fork is None else _leaves(track.fork))
+    return leaves
+
+
+# ---------------------------------------------------------------- giving up
+
+
+def _give_up(workflow: Workflow, state: State) -> Record:
+    """The run has failed and nothing is under way: compensate what has finished, newest first, or end."""
+    if state.cancelled != "abandon":
+        plan = undo_plan(workflow, state)
         if plan:
             return Record("compensation_started", data={"error": state.failure, "plan": plan})
-        return Record("run_finished", data={"status": "failed", "error": state.failure})
+    return Record("run_finished", data={"status": "cancelled" if state.cancelled else "failed", "error": state.failure})
+
+
+def undo_plan(workflow: Workflow, state: State) -> list[str]:
+    """The paths of all that can be undone, newest first."""
+    return [done.path for done in reversed(undoable(state)) if done.child or _compensation_of(workflow, done)]
+
+
+def _undo(workflow: Workflow, state: State, track: Track, now: float) -> Command:
+    """Compensate, newest first, then end."""
+    if track.unknown is not None:
+        return Pause(None)
     if not state.to_undo:
-        status = "compensation_failed" if state.not_undone else "compensated"
+        status = "compensation_failed" if state.not_undone else "cancelled" if state.cancelled else "compensated"
         data = {"status": status, "error": state.failure, "undone": state.undone, "not_undone": state.not_undone}
         return Record("run_finished", data=data)
-    if state.waiting is not None and state.waiting.until is not None and now < state.waiting.until:
-        return Pause(state.waiting.until)
+    if track.waiting is not None and track.waiting.until is not None and now < track.waiting.until:
+        return Pause(track.waiting.until)
     done = state.to_undo[0]
+    if done.child:
+        return Await(track.path, done.child, "undo", track.attempt)
     compensation = _compensation_of(workflow, done)
     assert compensation is not None
     try:
         arguments = _undo_arguments(state, done, compensation)
     except ExpressionError as error:
-        failed = {"code": "bad_expression", "message": error.message, "node": state.path}
-        return Record("compensation_failed", state.path, state.attempt, {"error": failed})
+        failed = {"code": "bad_expression", "message": error.message, "node": track.path}
+        return Record("compensation_failed", track.path, track.attempt, {"error": failed})
     return Invoke(
         done.node,
-        state.path,
-        state.attempt,
+        track.path,
+        track.attempt,
         compensation.capability,
         arguments,
-        _context(state, state.path, done.partial),
+        _context(state, track, done.partial),
         None,
-        tuple(state.calls),
+        tuple(track.calls),
         compensation=True,
     )
 
@@ -627,11 +539,10 @@ def _undo_arguments(state: State, done: Done, compensation: Compensation) -> dic
     compensation so: one that can do without (it may look for the step's idempotency key) undoes what there is, and one
     that cannot is refused by its own contract and listed as not undone.
     """
-    scope = state.scope()
-    nodes = {node: {"output": output} for node, output in state.outputs[: done.seen]}
+    scope = state.scope(done.track)
+    scope["nodes"] = nodes = done.track.seen(done.seen)
     if done.partial:
         nodes.pop(done.node, None)
-    scope["nodes"] = nodes
     own = f"nodes.{done.node}."
     arguments = {}
     for name, value in compensation.with_.items():
@@ -669,16 +580,41 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
     retry = node.retry or workflow.retry
     if invoke.compensation:
         retry = node.retry or (workflow.retry if workflow.retry.max_attempts > 1 else DEFAULT_COMPENSATION_RETRY)
-    if outcome.retryable and invoke.attempt < retry.max_attempts:
-        retry_at = now + retry_delay(retry, state.seed, invoke.path, invoke.attempt)
-        data = {"error": error, "retry_at": retry_at, **spent}
+    # A run that is being given up waits for no better answer.
+    given_up = state.failure is not None and not invoke.compensation
+    if outcome.retryable and invoke.attempt < retry.max_attempts and not given_up:
+        delay = retry_delay(retry, state.seed, invoke.path, invoke.attempt)
+        data = {"error": error, "retry_at": now + max(delay, outcome.retry_after_seconds or 0.0), **spent}
         return Record("attempt_failed", invoke.path, invoke.attempt, data)
     if invoke.compensation:
         if invoke.context["partial"] and error["code"] == "bad_input":
             error["message"] = f"{error['message']} ('{invoke.node}' failed after a write: its output is not known)"
         data = {"error": error | {"node": invoke.path}, **spent}
         return Record("compensation_failed", invoke.path, invoke.attempt, data)
-    return _step_error(workflow, state, error, outcome.fuel)
+    return step_error(workflow, state.track_of(invoke.path), error, spent)
+
+
+def child_ended(workflow: Workflow, state: State, command: Await, child: State) -> Record:
+    """The entry that the end of a called run makes."""
+    if command.wish == "undo":
+        if child.status == "compensated":
+            return Record("compensation_succeeded", command.path, command.attempt, {"output": None})
+        error = {"code": child.status, "message": f"run '{child.run}' could not be undone", "node": command.path}
+        return Record("compensation_failed", command.path, command.attempt, {"error": error})
+    track = state.track_of(command.path)
+    assert track.at is not None
+    node = workflow.by_id[track.at]
+    assert isinstance(node, CallNode)
+    data: dict[str, Any] = {"child": child.run, "status": child.status, "output": child.output, "next": node.next}
+    if child.status != "succeeded":
+        why = child.error or {"code": child.status, "message": f"it ended {child.status}"}
+        error = {"code": why["code"], "message": f"run '{child.run}' of '{child.workflow}': {why['message']}"}
+        data["output"] = None
+        data["error"] = error | {"node": command.path}
+        handler = _handler(node, str(error["code"]))
+        if handler is not None:
+            data = {**data, "next": handler, "handled": data.pop("error")}
+    return Record("child_ended", command.path, track.attempt, data)
 
 
 def retry_delay(retry: Retry, seed: str, path: str, attempt: int) -> float:
@@ -690,66 +626,164 @@ def retry_delay(retry: Retry, seed: str, path: str, attempt: int) -> float:
     return base * (1 + retry.jitter * (2 * drawn - 1))
 
 
+def _waiting_track(state: State, kind: str, node: str | None, asked_for: str) -> Track:
+    """The track that waits for an answer of a kind, at a node (id or path) if one is named."""
+    found = [] if state.status in FINAL_STATUSES else state.waits(kind)
+    if node is not None:
+        found = [track for track in found if node in (track.path, track.at)]
+    if not found:
+        where = "" if node is None else f" at '{node}'"
+        raise Conflict(f"run '{state.run}' waits for no {asked_for}{where}; it is {state.status}")
+    if len(found) > 1:
+        raise Conflict(
+            f"run '{state.run}' waits for {len(found)} answers: {', '.join(track.path for track in found)}",
+            hint="say which is meant with --node",
+        )
+    return found[0]
+
+
 def decide_approval(
-    workflow: Workflow, state: State, decision: str, *, by: str, comment: str, at: float, digest: str | None = None
+    workflow: Workflow,
+    state: State,
+    decision: str,
+    *,
+    by: str,
+    comment: str,
+    at: float,
+    digest: str | None = None,
+    node: str | None = None,
 ) -> Record:
-    """A person's yes or no to the approval a run waits for, as an entry.
+    """A person's yes or no to the approval a run waits for (at `node`, when it waits for several), as an entry.
 
     InvalidInput for another word. Conflict when the run waits for none, when its time is over, or when `digest` (whole,
     or its first 12 digits or more) is not that of what is being asked.
     """
     if decision not in ("approved", "rejected"):
         raise InvalidInput(f"a decision is 'approved' or 'rejected', not {decision!r}")
-    node = workflow.by_id.get(state.at or "")
-    if state.waiting is None or state.waiting.kind != "approval" or not isinstance(node, ApprovalNode):
-        raise Conflict(f"run '{state.run}' waits for no approval; it is {state.status}")
-    if state.waiting.until is not None and at >= state.waiting.until:
-        raise Conflict(
-            f"the approval '{state.path}' of run '{state.run}' was asked for until {iso(state.waiting.until)}",
-            hint=f"ritesmith resume {state.run}",
-        )
-    asked = state.waiting.data["digest"]
+    track = _waiting_track(state, "approval", node, "approval")
+    asker = workflow.by_id[track.at or ""]
+    assert isinstance(asker, ApprovalNode)
+    waiting = _in_time(state, track, at, f"the approval '{track.path}' of run '{state.run}' was asked for")
+    asked = waiting.data["digest"]
     if digest is not None and not is_digest_of(digest, asked):
         raise Conflict(
             f"run '{state.run}' asks for approval of {asked[:12]}, not of {digest[:12]}",
             hint=f"look at what is asked now: ritesmith trace {state.run}",
         )
     output = {"decision": decision, "by": by, "at": iso(at), "comment": comment}
-    data: dict[str, Any] = {"output": output, "digest": asked, "next": node.next}
+    data: dict[str, Any] = {"output": output, "digest": asked, "next": asker.next}
     if decision == "rejected":
-        data["next"] = node.on_reject
-        if node.on_reject is None:
-            message = f"{by} rejected '{state.path}'" + (f": {comment}" if comment else "")
-            data["error"] = {"code": "rejected", "message": message, "node": state.path}
-    return Record("approval_decided", state.path, data=data)
+        data["next"] = asker.on_reject
+        if asker.on_reject is None:
+            message = f"{by} rejected '{track.path}'" + (f": {comment}" if comment else "")
+            data["error"] = {"code": "rejected", "message": message, "node": track.path}
+    return Record("approval_decided", track.path, data=data)
 
 
-def receive_callback(workflow: Workflow, state: State, payload: JSON, *, at: float) -> Record:
+def awaiting(workflow: Workflow, state: State, node: str | None = None) -> WaitNode:
+    """The node at which a run waits for a callback (`node`, id or path, when at several); Conflict when at none."""
+    waiter = workflow.by_id[_waiting_track(state, "callback", node, "callback").at or ""]
+    assert isinstance(waiter, WaitNode)
+    return waiter
+
+
+def receive_callback(workflow: Workflow, state: State, payload: JSON, *, at: float, node: str | None = None) -> Record:
     """What an awaited callback brought, as an entry. Conflict when the run waits for none or its time is over."""
-    node = workflow.by_id.get(state.at or "")
-    if state.waiting is None or state.waiting.kind != "callback" or not isinstance(node, WaitNode):
-        raise Conflict(f"run '{state.run}' waits for no callback; it is {state.status}")
-    if state.waiting.until is not None and at >= state.waiting.until:
+    track = _waiting_track(state, "callback", node, "callback")
+    waiter = awaiting(workflow, state, track.path)
+    _in_time(state, track, at, f"the callback '{track.path}' of run '{state.run}' was awaited")
+    data: dict[str, Any] = {"output": payload, "next": waiter.next}
+    if waiter.success_when is not None:
+        scope = state.scope(track)
+        scope["nodes"] = track.nodes | {waiter.id: {"output": payload}}
+        if not holds(waiter.success_when, scope, where=f"{waiter.id}.success_when"):
+            message = f"the callback at '{track.path}' did not meet success_when"
+            data["error"] = {"code": "callback_not_successful", "message": message, "node": track.path}
+    return Record("callback_received", track.path, data=data)
+
+
+def _in_time(state: State, track: Track, at: float, what: str) -> Waiting:
+    assert track.waiting is not None
+    if track.waiting.until is not None and at >= track.waiting.until:
+        raise Conflict(f"{what} until {iso(track.waiting.until)}", hint=f"ritesmith resume {state.run}")
+    return track.waiting
+
+
+def wake(state: State, *, by: str, node: str | None = None) -> Record:
+    """End a sleep, or the pause before a retry, early. Conflict when the run sleeps nowhere (or not there)."""
+    sleeping = {track.path: track for kind in ("sleep", "retry") for track in state.waits(kind)}
+    if state.status in FINAL_STATUSES:
+        sleeping = {}
+    found = [path for path, track in sleeping.items() if node is None or node in (path, track.at)]
+    if not found:
+        raise Conflict(f"run '{state.run}' does not sleep{f' at {node!r}' if node else ''}; it is {state.status}")
+    if len(found) > 1:
+        raise Conflict(f"run '{state.run}' sleeps at {', '.join(found)}", hint="say which is meant with --node")
+    return Record("woken", found[0], data={"by": by})
+
+
+def cancel(state: State, *, by: str, reason: str = "", compensate: bool = True) -> Record:
+    """Give a run up by a person's word. Conflict when it has ended, or is being given up already."""
+    if state.status in FINAL_STATUSES:
+        raise Conflict(f"run '{state.run}' has ended already: it is {state.status}")
+    if state.failure is not None:
+        raise Conflict(f"run '{state.run}' is being given up already", hint=f"ritesmith resume {state.run}")
+    if state.unknowns() and compensate:
         raise Conflict(
-            f"the callback '{state.path}' of run '{state.run}' was awaited until {iso(state.waiting.until)}",
-            hint=f"ritesmith resume {state.run}",
+            f"nobody knows whether a write of run '{state.run}' happened, so it cannot be undone",
+            hint=f"ritesmith resolve {state.run}, or cancel it without compensation",
         )
-    data: dict[str, Any] = {"output": payload, "next": node.next}
-    if node.success_when is not None:
-        scope = state.scope()
-        scope["nodes"] = state.nodes | {node.id: {"output": payload}}
-        if not holds(node.success_when, scope, where=f"{node.id}.success_when"):
-            message = f"the callback at '{state.path}' did not meet success_when"
-            data["error"] = {"code": "callback_not_successful", "message": message, "node": state.path}
-    return Record("callback_received", state.path, data=data)
+    error = {"code": "cancelled", "message": f"{by} cancelled the run" + (f": {reason}" if reason else "")}
+    return Record("run_cancelled", data={"by": by, "compensate": compensate, "error": error})
 
 
-def resolve_effect(state: State, *, happened: bool, result: JSON, by: str) -> Record:
+def retry(workflow: Workflow, state: State, *, by: str, at: float) -> Record:
+    """Have a failed run go on at what failed, with a new deadline and new budgets. Conflict when it has not failed."""
+    if state.status != "failed":
+        hint = ""
+        if state.status in ("compensated", "compensation_failed"):
+            hint = f"what it did is undone; begin again: ritesmith fork {state.run}, or a new run"
+        raise Conflict(f"run '{state.run}' has not failed; it is {state.status}", hint=hint)
+    if state.failure is None:
+        raise Conflict(
+            f"run '{state.run}' ended at an end node that says 'failed'; there is no step to try again",
+            hint=f"go on from a step before it: ritesmith fork {state.run} --from NODE",
+        )
+    return Record("run_retried", data={"by": by, "deadline_at": at + workflow.limits.deadline_seconds})
+
+
+def compensate(state: State, *, by: str) -> Record:
+    """Have what could not be undone tried again. Conflict when nothing is left."""
+    if state.status != "compensation_failed":
+        raise Conflict(f"run '{state.run}' has no failed compensation; it is {state.status}")
+    return Record("compensation_resumed", data={"by": by})
+
+
+def request_undo(workflow: Workflow, state: State, *, by: str) -> Record:
+    """Have a run undone because the run `by`, which called it, is given up. Conflict when it has not succeeded."""
+    if state.status != "succeeded":
+        raise Conflict(f"run '{state.run}' has not succeeded; it is {state.status}")
+    error = {"code": "undone_by_parent", "message": f"run '{by}', which called this one, is given up"}
+    return Record("undo_requested", data={"by": by, "error": error, "plan": undo_plan(workflow, state)})
+
+
+def resolve_effect(state: State, *, happened: bool, result: JSON, by: str, node: str | None = None) -> Record:
     """A person's word on a write of which we do not know whether it happened. Conflict when nothing is unknown."""
-    if state.unknown is None:
+    track = unknown_track(state, node)
+    assert track.unknown is not None
+    data = {"happened": happened, "result": result, "by": by, "index": track.unknown.index}
+    return Record("effect_resolved", track.path, track.attempt, data)
+
+
+def unknown_track(state: State, node: str | None = None) -> Track:
+    """The track with the write that nobody knows of; Conflict when there is none, or more than one and none named."""
+    found = [track for track in state.unknowns() if node is None or node in (track.path, track.at)]
+    if not found:
         raise Conflict(f"run '{state.run}' has no unknown effect; it is {state.status}")
-    data = {"happened": happened, "result": result, "by": by, "index": state.unknown.index}
-    return Record("effect_resolved", state.path, state.attempt, data)
+    if len(found) > 1:
+        paths = ", ".join(track.path for track in found)
+        raise Conflict(f"run '{state.run}' has unknown effects at {paths}", hint="say which is meant with --node")
+    return found[0]
 
 
 def is_digest_of(given: str, digest: str) -> bool:
@@ -761,9 +795,3 @@ def digest_of(value: JSON) -> str:
     """sha256 of a JSON value in one canonical form: keys sorted, no spaces, UTF-8 (after RFC 8785)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def iso(at: float) -> str:
-    """Seconds since 1970 as 2026-01-31T09:00:00Z; outside the years 1 to 9999, their first or last."""
-    moment = datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -24,7 +24,7 @@ class StepView(Value):
 
     path: str
     kind: str
-    """task, switch, sleep, wait, approval, compensation, end or run."""
+    """task, switch, sleep, wait, approval, split, map, join, call, compensation, end or run."""
     status: str
     """succeeded, failed, retrying, waiting, sleeping, running, unknown."""
     started_at: float
@@ -66,8 +66,16 @@ class RunView(Value):
     steps: tuple[StepView, ...] = ()
     undone: tuple[str, ...] = ()
     not_undone: tuple[dict[str, Any], ...] = ()
-    waiting: WaitingView | None = None
+    waits: tuple[WaitingView, ...] = ()
+    """All that it waits for; several when branches do."""
+    parent: str = ""
+    """The run that called it."""
     lua_version: str = ""
+
+    @property
+    def waiting(self) -> WaitingView | None:
+        """What it waits for, when that is one thing; the first of several."""
+        return self.waits[0] if self.waits else None
 
     @property
     def final(self) -> bool:
@@ -83,6 +91,12 @@ KINDS = {
     "approval_decided": "approval",
     "wait_started": "wait",
     "callback_received": "wait",
+    "split_started": "split",
+    "map_started": "map",
+    "joined": "join",
+    "join_failed": "join",
+    "child_started": "call",
+    "child_ended": "call",
 }
 
 
@@ -113,7 +127,8 @@ def view(entries: Sequence[Entry]) -> RunView:
         steps=tuple(StepView(**step) for step in steps.values()),
         undone=tuple(state.undone),
         not_undone=tuple(state.not_undone),
-        waiting=_waiting(state),
+        waits=_waits(state),
+        parent=(state.parent or {}).get("run", ""),
         lua_version=first.data.get("lua_version", ""),
     )
 
@@ -159,6 +174,21 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
         case "callback_received":
             step |= {"status": "failed" if data.get("error") else "succeeded", "output": data["output"]}
             step["error"] = data.get("error")
+        case "woken":
+            step |= {"note": f"woken by {data['by']}"}
+        case "split_started":
+            step |= {"status": "succeeded", "note": ", ".join(each["id"] for each in data["branches"])}
+        case "map_started":
+            step |= {"status": "succeeded", "note": f"{len(data['items'])} elements"}
+        case "joined":
+            step |= {"status": "succeeded", "output": data["output"]}
+        case "join_failed":
+            step |= {"status": "failed", "error": data["error"]}
+        case "child_started":
+            step |= {"status": "waiting", "note": f"run {data['child']} of {data['workflow']}"}
+        case "child_ended":
+            error = data.get("error") or data.get("handled")
+            step |= {"status": "failed" if error else "succeeded", "output": data["output"], "error": error}
         case "timed_out":
             step |= {"status": "failed", "error": data.get("error"), "note": "timed out"}
         case "call_started":
@@ -184,26 +214,35 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
             step |= {"kind": "end", "status": data["status"], "note": data.get("outcome", "")}
 
 
-def _waiting(state: saga.State) -> WaitingView | None:
-    if state.unknown is not None:
-        return WaitingView(
-            kind="unknown",
-            node=state.path,
-            prompt=f"did {state.unknown.function} happen?",
-            command=f"ritesmith resolve {state.run} --happened|--did-not-happen",
-        )
-    waiting = state.waiting
-    if waiting is None:
-        return None
-    commands = {
-        "approval": f"ritesmith approve {state.run}",
-        "callback": f"ritesmith deliver {state.run} --payload JSON",
-    }
-    return WaitingView(
-        kind=waiting.kind,
-        node=state.path,
-        until=waiting.until,
-        prompt=waiting.data.get("prompt"),
-        digest=waiting.data.get("digest", ""),
-        command=commands.get(waiting.kind, f"ritesmith resume {state.run}"),
-    )
+def _waits(state: saga.State) -> tuple[WaitingView, ...]:
+    if state.status in FINAL_STATUSES:
+        return ()
+    several = len(list(state.acting())) > 1
+    views = []
+    for track in state.acting():
+        node = f" --node {track.path}" if several else ""
+        if track.unknown is not None:
+            command = f"ritesmith resolve {state.run}{node} --happened|--did-not-happen"
+            views.append(
+                WaitingView(
+                    kind="unknown", node=track.path, prompt=f"did {track.unknown.function} happen?", command=command
+                )
+            )
+        elif track.waiting is not None:
+            waiting = track.waiting
+            commands = {
+                "approval": f"ritesmith approve {state.run}{node}",
+                "callback": f"ritesmith deliver {state.run}{node} --payload JSON",
+                "child": f"ritesmith trace {waiting.data.get('child')}",
+            }
+            views.append(
+                WaitingView(
+                    kind=waiting.kind,
+                    node=track.path,
+                    until=waiting.until,
+                    prompt=waiting.data.get("prompt"),
+                    digest=waiting.data.get("digest", ""),
+                    command=commands.get(waiting.kind, f"ritesmith resume {state.run}"),
+                )
+            )
+    return tuple(views)

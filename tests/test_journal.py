@@ -20,9 +20,10 @@ from ritesmith import journal as journals
 from ritesmith import saga
 from ritesmith.db import open_db, transaction
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
-from ritesmith.journal import Journal, Lease, due_at
+from ritesmith.journal import LEASE_SECONDS, Journal
 from ritesmith.models import Outcome, Workflow
 from ritesmith.saga import Record
+from ritesmith.state import Waiting
 from ritesmith.testing import ManualClock
 
 FLOW = Workflow.model_validate(
@@ -204,7 +205,7 @@ def test_a_living_owner_refuses_however_long_its_step_takes(
 ) -> None:
     run = begin(journal)
     with journal.lease(run) as lease:
-        clock.advance(10 * Lease.SECONDS)
+        clock.advance(10 * LEASE_SECONDS)
         with pytest.raises(Conflict), other.lease(run):
             pytest.fail("its process lives, and is known to")
         lease.append(SWITCHED)
@@ -281,10 +282,10 @@ def test_a_stale_owner_cannot_write(journal: Journal, other: Journal) -> None:
             with pytest.raises(Conflict, match="was taken over by another process"):
                 stale.commit()
             with pytest.raises(Conflict):
-                stale.renew()
+                stale.commit()
             ran = []
             with pytest.raises(Conflict):
-                stale.commit_with(lambda: ran.append(1), lambda _: SWITCHED)
+                stale.durably(lambda: ran.append(1))
             fresh.append(SWITCHED)
             fresh.commit()
     assert len(journal.entries(run)) == 2
@@ -310,29 +311,30 @@ def test_an_effect_and_its_entry_are_committed_together_or_not_at_all(journal: J
         journal.connection.execute("INSERT INTO meta VALUES ('effect', 'happened')")
         return "done"
 
-    def refuse(_: str) -> Record:
+    def refuse() -> None:
+        effect()
         raise ZeroDivisionError
 
     with journal.lease(run) as lease, pytest.raises(ZeroDivisionError):
-        lease.commit_with(effect, refuse)
+        lease.durably(refuse)
     assert journal.connection.execute("SELECT count(*) FROM meta").fetchone()[0] == 0
     with journal.lease(run) as lease:
-        assert lease.commit_with(effect, lambda result: SWITCHED) == "done"
+        assert lease.durably(lambda: (effect(), lease.append(SWITCHED))[0]) == "done"
     assert journal.connection.execute("SELECT value FROM meta").fetchone()[0] == "happened"
     assert len(journal.entries(run)) == 2
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["commit", "commit_with"])
+@pytest.mark.parametrize("together", [False, True], ids=["commit", "durably"])
 def test_a_lease_whose_commit_failed_takes_no_more(journal: Journal, other: Journal, together: bool) -> None:
     run = begin(journal)
     journal.connection.execute("PRAGMA busy_timeout = 0")
     with journal.lease(run) as lease:
         if not together:
             lease.append(SWITCHED)
-        commit = (lambda: lease.commit_with(list, lambda _: SWITCHED)) if together else lease.commit
+        commit = (lambda: lease.durably(lambda: lease.append(SWITCHED))) if together else lease.commit
         with transaction(other.connection), pytest.raises(StoreError, match="is locked"):
             commit()
-        for action in (lease.commit, lease.renew, lambda: lease.append(SWITCHED)):
+        for action in (lease.commit, lambda: lease.append(SWITCHED)):
             with pytest.raises(StoreError, match="could not be written"):
                 action()
     assert len(journal.entries(run)) == 1
@@ -387,7 +389,7 @@ def test_the_index_of_runs_equals_what_the_entries_fold_to(journal: Journal, clo
             "status": state.status,
             "outcome": state.outcome,
             "seq": state.seq,
-            "due_at": due_at(state),
+            "due_at": state.due_at(),
         }
         assert (found["started_at"], found["updated_at"]) == (state.started_at, state.updated_at)
         seen.add(state.status)
@@ -415,7 +417,7 @@ def test_the_index_of_runs_equals_what_the_entries_fold_to(journal: Journal, clo
                 lease.append(saga.conclude(FLOW, lease.state, command, Outcome(status="ok", output={}), clock.now()))
             elif isinstance(command, Record):
                 lease.append(command)
-            elif lease.state.unknown is not None:
+            elif lease.state.unknowns():
                 lease.append(saga.resolve_effect(lease.state, happened=True, result={}, by="ann"))
             elif isinstance(command, saga.Pause) and lease.state.status == "waiting":
                 more = {"by": "ann", "comment": "", "at": clock.now()}
@@ -433,16 +435,14 @@ def test_the_index_of_runs_equals_what_the_entries_fold_to(journal: Journal, clo
 
 def test_a_run_is_due_when_it_has_something_to_do() -> None:
     state = saga.State(status="running", updated_at=5.0, deadline_at=100.0)
-    assert due_at(state) == 5.0
-    state.waiting = saga.Waiting("sleep", 50.0)
-    assert due_at(state) == 50.0
-    state.waiting = saga.Waiting("approval", None)
-    assert due_at(state) == 100.0
-    state.waiting = saga.Waiting("sleep", 500.0)
-    assert due_at(state) == 100.0
+    state.live[""] = state.trunk
+    assert state.due_at() == 5.0
+    for waiting, due in [(("sleep", 50.0), 50.0), (("approval", None), 100.0), (("sleep", 500.0), 100.0)]:
+        state.trunk.waiting = Waiting(*waiting)
+        assert state.due_at() == due
     for status in ("unknown", "succeeded", "failed", "compensated", "compensation_failed", "cancelled"):
         state.status = status
-        assert due_at(state) is None
+        assert state.due_at() is None
 
 
 # ---------------------------------------------------------------- idempotency keys

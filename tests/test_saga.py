@@ -276,7 +276,7 @@ def test_a_node_that_is_visited_again_gets_a_path_and_keys_of_its_own() -> None:
     assert play.paths == ["count", "count#2", "count#3", "last"]
     assert [entry.node for entry in play.entries if entry.kind == "switched"] == ["again", "again#2", "again#3"]
     assert play.invokes[1].context["idempotency_key"] == "r1/count#2"
-    assert play.state.nodes["count"] == {"output": {"n": 3}}
+    assert play.state.trunk.nodes["count"] == {"output": {"n": 3}}
 
 
 def test_each_visit_is_compensated_with_the_output_of_that_very_visit() -> None:
@@ -708,7 +708,7 @@ def test_a_decision_is_approved_or_rejected_and_no_other_word(decision: str) -> 
     play = asked(approval())
     with pytest.raises(InvalidInput, match="'approved' or 'rejected'"):
         decide(play, decision)
-    assert play.state.waiting is not None
+    assert play.state.trunk.waiting is not None
 
 
 def test_a_rejection_goes_where_the_node_says() -> None:
@@ -846,7 +846,7 @@ def test_a_person_says_that_the_effect_happened_and_with_what_result() -> None:
     assert isinstance(invoke, Invoke)
     assert invoke.calls[0].reply is not None
     assert invoke.calls[0].reply.result == {"id": 7}
-    assert (play.state.status, play.state.wrote) == ("running", True)
+    assert (play.state.status, play.state.trunk.wrote) == ("running", True)
 
 
 def test_a_person_says_that_the_effect_did_not_happen() -> None:
@@ -855,7 +855,7 @@ def test_a_person_says_that_the_effect_did_not_happen() -> None:
     invoke = play.next()
     assert isinstance(invoke, Invoke)
     assert invoke.calls == ()
-    assert (play.state.status, play.state.wrote) == ("running", False)
+    assert (play.state.status, play.state.trunk.wrote) == ("running", False)
 
 
 def test_only_an_unknown_effect_can_be_resolved() -> None:
@@ -917,8 +917,11 @@ def test_random_runs_end_and_move_legally() -> None:
             pytest.fail(f"a run did not end; seed {seed}")
         kinds |= set(play.kinds)
         statuses.add(play.state.status)
-        assert (play.state.waiting, play.state.unknown) == (None, None)
-    assert kinds == saga.ENTRY_KINDS
+        assert not play.state.waits()
+        assert not play.state.unknowns()
+    by_people = {"woken", "run_cancelled", "run_retried", "compensation_resumed", "undo_requested"}
+    branches = {"split_started", "map_started", "joined", "join_failed", "child_started", "child_ended"}
+    assert kinds == saga.ENTRY_KINDS - by_people - branches
     assert statuses == {"succeeded", "failed", "compensated", "compensation_failed"}
 
 
@@ -942,12 +945,12 @@ def _random_move(play: Play, command: saga.Command, rng: random.Random) -> None:
         else:
             drawn = [ok({"x": rng.randrange(4)}), fail("busy", retryable=True), fail("handled"), fail()]
             play.conclude(command, rng.choices(drawn, [6, 2, 1, 1])[0])
-    elif play.state.unknown is not None:
+    elif play.state.unknowns():
         play.add(saga.resolve_effect(play.state, happened=rng.random() < 0.5, result={}, by="ann"))
     else:
         assert isinstance(command, Pause)
         assert command.until is not None
-        kind = play.state.waiting.kind if play.state.waiting else ""
+        kind = next((track.waiting.kind for track in play.state.waits() if track.waiting), "")
         if kind == "approval" and rng.random() < 0.7:
             decision = rng.choice(["approved", "rejected"])
             play.add(saga.decide_approval(play.workflow, play.state, decision, by="ann", comment="", at=play.now))
