@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "saga": VALUES | {"expr"},
     "journal": VALUES | {"db", "saga"},
     "engine": VALUES | {"journal", "saga", "hosts", "schemas", "sandbox"},
+    "dry_run": VALUES | {"saga", "guard"},
     "rehearsal": VALUES | {"db", "engine", "expr", "hosts", "journal", "saga", "sandbox"},
     "trace": VALUES | {"saga"},
     "forge": VALUES | {"contract", "expr", "schemas", "forge"},

@@ -208,16 +208,20 @@ def _examples(file: str) -> list[Any]:
 
 @ritesmith.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Also show every path through a workflow, on stubs.")
 @with_json
 @with_app
-def check(app: RiteSmith, file: Path, as_json: bool) -> int:
+def check(app: RiteSmith, file: Path, dry_run: bool, as_json: bool) -> int:
     """Check a capability or workflow FILE; write nothing.
 
-    Shape, then sense, then a trial of its examples in the sandbox. Exit code 5 when there are errors.
+    Shape, then sense, then a trial in the sandbox. Exit code 5 when there are errors.
     """
     from ritesmith.cli import show
 
     checked = app.check_file(file)
+    if dry_run and checked.kind != "workflow":
+        raise click.UsageError(f"'{file}' is a capability; only a workflow has paths.")
+    walked = app.dry_run(checked.workflow) if dry_run and checked.workflow is not None and not checked.errors else None
     if as_json:
         emit(
             {
@@ -225,10 +229,13 @@ def check(app: RiteSmith, file: Path, as_json: bool) -> int:
                 "name": checked.name,
                 "findings": [finding.model_dump(mode="json") for finding in checked.findings],
                 "trial": checked.trial.figures(),
+                **({"dry_run": walked.model_dump(mode="json")} if walked is not None else {}),
             }
         )
     else:
         show.checked(checked, file)
+        if walked is not None:
+            show.paths(walked.model_dump(mode="json"))
     return 5 if checked.errors else 0
 
 

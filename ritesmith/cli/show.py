@@ -191,6 +191,24 @@ def checked(result: Checked, file: Path) -> None:
     out.print(f"{escape(str(file))}: {found}{tried}", soft_wrap=True)
 
 
+def paths(walked: Mapping[str, Any]) -> None:
+    table = _table("path", "nodes", "assumed", "ends")
+    for number, path in enumerate(walked["paths"], 1):
+        assumed = []
+        for each in path["choices"]:
+            condition = f" ({words(each['when'])})" if each["when"] is not None else ""
+            assumed.append(f"{each['node']}: {each['choice']}{condition}")
+        ends = Text(path["status"], style=STATUS_STYLE.get(path["status"], ""))
+        ends.append(f" ({path['outcome'] or path['error']})" if path["outcome"] or path["error"] else "")
+        table.add_row(str(number), Text(" → ".join(path["nodes"])), Text("\n".join(assumed)), ends)
+    out.print(table)
+    if walked["left_out"]:
+        out.print(f"({walked['left_out']} more paths were not walked)")
+    for name, what in (("not_taken", "no path takes"), ("not_reached", "no path comes to")):
+        if walked[name]:
+            out.print(Text(f"{what}: {', '.join(walked[name])}", style="yellow"), soft_wrap=True)
+
+
 def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> None:
     if not rows:
         if query is not None:
