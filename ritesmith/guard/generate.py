@@ -42,6 +42,8 @@ FORMATS = {
     "ipv4": ("0.0.0.0", "255.255.255.255"),
     "ipv6": ("::1", "::"),
 }
+ODD: tuple[JSON, ...] = (["a"], None, "a", {"a": 1}, True, -1)
+"""What a property of which the schema says nothing may hold as well as what was seen."""
 NAMES = ("a", "city", "é", "")
 
 
@@ -177,13 +179,17 @@ class _Maker:
         base = next((each for each in self.seen.get(at, ()) if isinstance(each, dict)), least)
         more = schema.get("additionalProperties", {})
         if not self.extreme:
-            yield least
-            yield {**least, **firsts}
+            if parts:
+                yield least
+                yield {**least, **firsts}
             yield from ({**base, name: value} for name, value in _turns_by_name(edges))
             yield from ({key: each for key, each in base.items() if key != name} for name in parts if name in base)
             if more is not False:
+                odd = ODD if not isinstance(more, dict) or not more else ()
+                yield from ({**base, name: value} for value in odd for name in base if name not in parts)
                 other = self.edges(more, (*at, "*"))[:1] if isinstance(more, dict) else ["a"]
                 yield from ({**base, name: value} for name in NAMES for value in other)
+            yield least
         else:
             yield from ({**base, name: value} for name, value in _turns_by_name(edges))
 
@@ -242,6 +248,8 @@ class _Maker:
     def whole(self, schema: JSON, at: tuple[str, ...] = ()) -> Iterator[JSON]:
         """Values with every property there: what an ordinary result looks like."""
         for variant in self.variants(schema, _deep(at)):
+            if variant["type"] == "array" and variant.get("maxItems", 1) > 0 and len(at) < DEPTH_MAX:
+                yield [self._plain(variant.get("items", {}), (*at, "[]"))]
             if variant["type"] != "object" or "const" in variant or "enum" in variant or len(at) >= DEPTH_MAX:
                 yield from islice(self._edges(variant, at), EDGES_MAX)
                 continue
