@@ -783,14 +783,40 @@ def _property_names(schema: Any, effort: _Effort) -> list[str]:
 
 def union(schemas: list[Schema]) -> Schema:
     """The schema of a value that one of these schemas describes."""
-    different: list[Schema] = []
-    for each in schemas:
-        if each == {}:
-            return {}
-        # Compared by text where constants may hide, since Python takes 1, 1.0 and true for equal.
-        if not any(json.dumps(each, sort_keys=True) == json.dumps(other, sort_keys=True) for other in different):
-            different.append(each)
-    return different[0] if len(different) == 1 else {"anyOf": different}
+    # Compared by text, since Python takes 1, 1.0 and true for equal.
+    different = {json.dumps(each, sort_keys=True): each for each in schemas}
+    if "{}" in different:
+        return {}
+    return schemas[0] if len(different) == 1 else {"anyOf": list(different.values())}
+
+
+def element(schema: Schema) -> Schema:
+    """The type of every element of an array, whichever it is; `{}` where nobody can say, or there is none."""
+    found = _element(schema, _Effort())
+    return {} if found is None else found
+
+
+def _element(schema: Any, effort: _Effort) -> Schema | None:
+    """None where there can't be an element."""
+    if effort.spent:
+        return {}
+    if "array" not in _types(schema, effort):
+        return None
+    found: list[Schema] = []
+    for part in _conjuncts(schema, effort):
+        choices = [[_element(each, effort.deeper()) for each in variants] for variants in _variants(part)]
+        if "const" in part or isinstance(part.get("enum"), list):
+            values = [part["const"]] if "const" in part else part["enum"]
+            choices.append([{"const": each} for value in values if isinstance(value, list) for each in value])
+        if part.get("items") is False or isinstance(part.get("items"), dict):
+            choices.append([_beneath(part, each) for each in _elements(part)])
+        for choice in choices:
+            possible = [each for each in choice if each is not None]
+            if not possible:
+                return None
+            found.append(union(possible))
+    told = [each for each in found if each != {}]
+    return told[0] if len(told) == 1 else {"allOf": told} if told else {}
 
 
 def describe(schema: Schema) -> str:
