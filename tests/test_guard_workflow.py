@@ -9,13 +9,9 @@ from typing import Any
 
 import pytest
 
-from ritesmith.guard.workflow import (
-    _components,
-    _dominator_intervals,
-    check_workflow,
-    effect_of,
-    read_workflow,
-)
+from ritesmith.contract import effect_of
+from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.guard.workflow_flow import components, dominator_intervals
 from ritesmith.models import Contract, Finding, HostFunction
 
 TEXT = {"type": "string"}
@@ -140,7 +136,7 @@ def put(*path: Any) -> Change:
         *way, key, new = path
         for each in way:
             value = value[each]
-        value[key] = new
+        value[key] = copy.deepcopy(new)
 
     return change
 
@@ -158,7 +154,7 @@ def drop(index: int, key: str) -> Change:
 
 
 def add(**fields: Any) -> Change:
-    return lambda value: value["nodes"].append(fields)
+    return lambda value: value["nodes"].append(copy.deepcopy(fields))
 
 
 def places(findings: list[Finding]) -> Expected:
@@ -204,7 +200,7 @@ def test_a_good_workflow_has_no_findings() -> None:
         ),
         pytest.param(node(GET, "kind", "tsk"), [("unknown_node_kind", "$.nodes[0].kind")], "'task'", id="unknown kind"),
         pytest.param(
-            node(GET, "kind", "map"), [("unknown_node_kind", "$.nodes[0].kind")], "known are: task", id="foreign kind"
+            node(GET, "kind", "parallel"), [("unknown_node_kind", "$.nodes[0].kind")], "known are: task", id="foreign"
         ),
         pytest.param(drop(GET, "kind"), [("unknown_node_kind", "$.nodes[0]")], "known are: task", id="no kind"),
         pytest.param(put("nodes", []), [("workflow_shape", "$.nodes")], "", id="no nodes"),
@@ -740,7 +736,7 @@ def test_dominators_and_components_against_their_definitions() -> None:
     for _ in range(200):
         size = draw.randint(1, 12)
         after = [[draw.randrange(size) for _ in range(draw.randint(0, 3))] for _ in range(size)]
-        enter, leave = _dominator_intervals(after, 0)
+        enter, leave = dominator_intervals(after, 0)
         reach = reached(after, 0, None)
         assert {vertex for vertex in range(size) if enter[vertex] >= 0} == reach
         for one in reach:
@@ -749,7 +745,7 @@ def test_dominators_and_components_against_their_definitions() -> None:
                 dominates = enter[one] <= enter[other] < leave[one]
                 assert dominates == (other not in without), (after, one, other)
         ways = [reached(after, vertex, None) for vertex in range(size)]
-        found = list(_components(after))
+        found = list(components(after))
         assert sorted(vertex for members in found for vertex in members) == list(range(size))
         for position, members in enumerate(found):
             for vertex in members:

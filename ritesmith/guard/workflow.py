@@ -1,18 +1,13 @@
-"""Workflow to findings: shape, graph, references and types, all that can be known without running it.
+"""Workflow to findings: shape, structure, references and types, all that can be known without running it.
 
-A graph of 10,000 nodes is checked in about a second: every walk is iterative and near linear. Whether the producer of
-an output has run whenever its consumer reads it is dominance in the graph with one vertex more for each producer, which
-stands on the edges where it succeeded. Dominators are found as in Lengauer and Tarjan, "A fast algorithm for finding
-dominators in a flowgraph" (1979), the simple version; cycles as in Tarjan, "Depth-first search and linear graph
-algorithms" (1972).
+Which node lies in which branch is found in `workflow_nesting`, who comes before whom in `workflow_flow`. A workflow of
+10,000 nodes is checked in about a second.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
@@ -20,11 +15,15 @@ from pydantic import BaseModel, ValidationError
 
 from ritesmith import expr
 from ritesmith.contract import effect_of, near_miss, shape_findings
+from ritesmith.guard.workflow_flow import Graph
+from ritesmith.guard.workflow_nesting import TRUNK, Nesting, finding, nesting_findings, structure_findings
 from ritesmith.models import (
     JSON,
     NODE_KINDS,
     AnyNode,
     ApprovalNode,
+    Branch,
+    CallNode,
     Case,
     Compensation,
     Contract,
@@ -34,6 +33,8 @@ from ritesmith.models import (
     HostError,
     HostFunction,
     HostStub,
+    JoinNode,
+    MapNode,
     OnError,
     OutcomeStatus,
     Retry,
@@ -41,6 +42,7 @@ from ritesmith.models import (
     RunStatus,
     Schema,
     SleepNode,
+    SplitNode,
     SwitchNode,
     TaskNode,
     WaitNode,
@@ -71,6 +73,21 @@ RUN_ROOT: Schema = {
 }
 """What expressions find under `run`."""
 
+ERROR: Schema = {
+    "type": "object",
+    "properties": {
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "node": {"type": "string"},
+        "line": {"type": "integer"},
+        "details": {},
+        "errors": {"type": "object", "additionalProperties": True},
+    },
+    "required": ["code", "message", "node"],
+    "additionalProperties": False,
+}
+"""Why a branch failed, as a join with the policy `settled` tells it."""
+
 
 def read_workflow(value: JSON, file: str = "") -> tuple[Workflow | None, list[Finding]]:
     """Read a workflow from JSON: the workflow and no findings, or None and every finding about its shape.
@@ -93,15 +110,18 @@ def check_workflow(
     resolve: Callable[[str], Contract | None],
     known_names: Iterable[str],
     catalog: Mapping[str, HostFunction],
+    resolve_workflow: Callable[[str], Workflow | None] = lambda reference: None,
+    known_workflows: Iterable[str] = (),
     file: str = "",
 ) -> list[Finding]:
     """Every finding about the sense of a workflow, structure first, then the graph, then node by node, then examples.
 
     `resolve` gives the contract of a capability by name, `name@version` or digest, `known_names` the names for a near
-    miss, `catalog` the effect and the errors of host functions. Where ids or targets are wrong, the graph is not
-    judged, since what it says would be about another graph; types still are.
+    miss; `resolve_workflow` and `known_workflows` the same for the workflows that may be called; `catalog` the effect
+    and the errors of host functions. Where ids, targets or the nesting are wrong, the graph is not judged, since what
+    it says would be about another graph; types still are.
     """
-    check = _Check(workflow, resolve, known_names, catalog)
+    check = _Check(workflow, resolve, known_names, catalog, resolve_workflow, known_workflows)
     check.run()
     if not file:
         return check.findings
@@ -117,10 +137,15 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "sleep": SleepNode,
     "wait": WaitNode,
     "approval": ApprovalNode,
+    "split": SplitNode,
+    "map": MapNode,
+    "join": JoinNode,
+    "call": CallNode,
     "end": EndNode,
     "retry": Retry,
     "limits": RunLimits,
     "cases": Case,
+    "branches": Branch,
     "on_error": OnError,
     "compensation": Compensation,
     "examples": WorkflowExample,
@@ -133,7 +158,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 def _read_findings(error: ValidationError, file: str) -> list[Finding]:
     findings = []
     plain = shape_findings(error, code="workflow_shape", file=file)
-    for problem, finding in zip(error.errors(include_url=False, include_context=False), plain, strict=True):
+    for problem, told in zip(error.errors(include_url=False, include_context=False), plain, strict=True):
         location = list(problem["loc"])
         if problem["type"] == "too_short" and problem.get("input"):
             continue  # it is called empty only because its members were refused, each with a finding of its own
@@ -156,8 +181,8 @@ def _read_findings(error: ValidationError, file: str) -> list[Finding]:
         if len(location) > 2 and location[0] == "nodes" and location[2] in NODE_KINDS:
             del location[2]  # pydantic's name for the kind; the file has no such level
         path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-        where = finding.where.model_copy(update={"path": path})
-        findings.append(finding.model_copy(update={**change, "where": where}))
+        where = told.where.model_copy(update={"path": path})
+        findings.append(told.model_copy(update={**change, "where": where}))
     return findings
 
 
@@ -168,38 +193,19 @@ def _fields(model: type[BaseModel]) -> list[str]:
 # ---------------------------------------------------------------- sense
 
 
-class _Edge(NamedTuple):
-    """A way out of a node. `target` None ends the run. `gives`: the node's output is there on this way."""
-
-    target: str | None
-    path: str
-    gives: bool
-
-
-def _edges(node: AnyNode, at: str) -> list[_Edge]:
-    """The ways out of a node that stands at the JSON path `at`."""
-    if isinstance(node, EndNode):
-        return []
-    if isinstance(node, SwitchNode):
-        cases = [_Edge(case.target, f"{at}.cases[{index}].target", False) for index, case in enumerate(node.cases)]
-        return [*cases, _Edge(node.default, f"{at}.default", False)]
-    edges = [_Edge(node.next, f"{at}.next", not isinstance(node, SleepNode))]
-    if isinstance(node, TaskNode):
-        for index, handler in enumerate(node.on_error):
-            edges.append(_Edge(handler.target, f"{at}.on_error[{index}].target", False))
-    if isinstance(node, ApprovalNode) and node.on_reject is not None:
-        edges.append(_Edge(node.on_reject, f"{at}.on_reject", True))
-    if isinstance(node, WaitNode | ApprovalNode) and node.on_timeout is not None:
-        edges.append(_Edge(node.on_timeout, f"{at}.on_timeout", False))
-    return edges
-
-
-_PAUSES = (SleepNode, WaitNode, ApprovalNode)
 _NEAR_MISSES_MAX = 20
 """Near misses and ways round that are looked for in one check; each takes time in the size of the workflow."""
 _EXECUTION_CODES = (frozenset(get_args(OutcomeStatus)) - {"ok", "fail"}) | {"bad_input", "bad_expression"}
 """Codes with which any step may fail, whatever its capability does."""
-
+_RUN_CODES = _EXECUTION_CODES | {
+    *("failed", "compensated", "compensation_failed", "cancelled", "undone_by_parent"),
+    *("rejected", "approval_timeout", "wait_timeout", "callback_not_successful"),
+    *("too_many_items", "no_branch_succeeded", "bad_workflow"),
+    *("run_deadline", "step_limit", "fuel_budget", "host_calls_budget", "bytes_budget"),
+}
+"""Codes with which any run may fail, whatever its capabilities do."""
+_FORMS_MAX = 50
+"""Different outputs that a branch may give last and that are told apart; of more, anything is expected."""
 
 _OPENING = frozenset({"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
 """Keywords that say something about properties which `properties` does not name."""
@@ -216,6 +222,16 @@ class _Target(NamedTuple):
     """(code, message, hint)"""
 
 
+class _Called(NamedTuple):
+    """A workflow that a node calls, and what is known of all that it calls in turn."""
+
+    workflow: Workflow | None
+    names: frozenset[str]
+    """Of the workflow and of all those."""
+    codes: frozenset[str] | None
+    """With which its run may fail; None where nobody knows."""
+
+
 class _Check:
     """One check of one workflow: what it is made of, what was found out, and the findings so far."""
 
@@ -225,37 +241,49 @@ class _Check:
         resolve: Callable[[str], Contract | None],
         known_names: Iterable[str],
         catalog: Mapping[str, HostFunction],
+        resolve_workflow: Callable[[str], Workflow | None],
+        known_workflows: Iterable[str],
     ) -> None:
         self.workflow = workflow
         self.nodes = workflow.nodes
         self.resolve = resolve
         self.known_names = known_names
         self.catalog = catalog
+        self.resolve_workflow = resolve_workflow
+        self.known_workflows = known_workflows
         self.findings: list[Finding] = []
         self.index: dict[str, int] = {}
         for index, node in enumerate(self.nodes):
             self.index.setdefault(node.id, index)
-        self.graph: _Graph | None = None
+        self.has_map = any(isinstance(node, MapNode) for node in self.nodes)
+        self.nesting: Nesting | None = None
+        """None where a join is missing or shared, or a way leads to nothing."""
+        self.graph: Graph | None = None
+        """None where there is no nesting, or a way crosses the border of a branch."""
         self.contracts: dict[str, Contract | None] = {}
+        self.calls: dict[str, _Called] = {}
         self.schemas: dict[str, list[tuple[str, str]]] = {}
-        self.targets: dict[str, _Target] = {}
+        self.targets: dict[tuple[int, str], _Target] = {}
+        self.items: dict[int, tuple[Schema, dict[str, Schema]]] = {}
+        self.joins: dict[int, Schema] = {}
         self.near_misses = 0
         self.ways_round = 0
 
     def run(self) -> None:
-        edges = [_edges(node, f"$.nodes[{index}]") for index, node in enumerate(self.nodes)]
-        self._structure(edges)
+        self.findings += structure_findings(self.workflow, self.index, self._near)
         if not self.findings:
-            self.graph = _Graph(edges, self.index, self.workflow.start)
-            self._shape_of_graph(self.graph)
+            self.nesting = Nesting(self.nodes, self.index, self.workflow.start)
+            self.findings += nesting_findings(self.nesting)
+            if not any(each.severity == "error" for each in self.findings):
+                self.graph = Graph(self.nesting)
+                self._shape_of_graph(self.graph)
         self._own_schemas()
         for index, node in enumerate(self.nodes):
             self._node(index, node, f"$.nodes[{index}]")
         self._examples()
 
     def _add(self, code: str, path: str, message: str, hint: str = "", *, warning: bool = False) -> None:
-        severity: Any = "warning" if warning else "error"
-        self.findings.append(Finding(code=code, severity=severity, where=Where(path=path), message=message, hint=hint))
+        self.findings.append(finding(code, path, message, hint, warning=warning))
 
     def _near(self, name: str, known: Iterable[str]) -> str:
         """A hint with the near miss, while there is time for it."""
@@ -263,25 +291,13 @@ class _Check:
         near = near_miss(name, known) if self.near_misses <= _NEAR_MISSES_MAX else None
         return f"did you mean {near!r}?" if near else ""
 
-    # -------------------------------------------------------- structure and graph
+    # -------------------------------------------------------- graph
 
-    def _structure(self, edges: list[list[_Edge]]) -> None:
-        for index, node in enumerate(self.nodes):
-            first = self.index[node.id]
-            if first != index:
-                self._add("duplicate_id", f"$.nodes[{index}].id", f"the id {node.id!r} is node {first}'s already")
-        start = _Edge(self.workflow.start, "$.start", False)
-        for edge in itertools.chain([start], *edges):
-            if edge.target is not None and edge.target not in self.index:
-                message = f"there is no node {edge.target!r}"
-                self._add("unknown_target", edge.path, message, self._near(edge.target, self.index))
-
-    def _shape_of_graph(self, graph: _Graph) -> None:
+    def _shape_of_graph(self, graph: Graph) -> None:
         for index, node in enumerate(self.nodes):
             if not graph.reached(index):
                 self._add("unreachable_node", f"$.nodes[{index}]", f"no way leads from the start to {node.id!r}")
-        pauses = {index for index, node in enumerate(self.nodes) if isinstance(node, _PAUSES)}
-        for cycle in graph.cycles_without(pauses):
+        for cycle in graph.unpausing_cycles():
             names = [self.nodes[each].id for each in cycle]
             self._add(
                 "unbounded_cycle",
@@ -301,7 +317,7 @@ class _Check:
         shortest = graph.steps_to_end()
         most = self.workflow.limits.steps
         if shortest is not None and shortest > most:
-            message = f"the shortest way to an end has {shortest} nodes, and the run may take {most} steps"
+            message = f"the shortest way to an end takes {shortest} steps, and the run may take {most}"
             self._add("steps_too_few", "$.limits.steps", message, "raise limits.steps", warning=True)
 
     # -------------------------------------------------------- schemas and contracts
@@ -329,45 +345,139 @@ class _Check:
                 self._add("schema_invalid", path + at.removeprefix("$"), message)
 
     def _contract(self, name: str, path: str) -> Contract | None:
-        if name not in self.contracts:
-            self.contracts[name] = self.resolve(name)
-        contract = self.contracts[name]
+        contract = self._capability(name)
         if contract is None:
             bare, _, version = name.partition("@")
             if version and self.resolve(bare) is not None:
                 self._add("unknown_capability", path, f"the capability {bare!r} has no version {version!r}")
+            elif self.resolve_workflow(name) is not None:
+                message = f"{name!r} is a workflow, and a capability is needed"
+                self._add("unknown_capability", path, message, "a node of kind 'call' runs a workflow")
             else:
                 message = f"there is no capability {name!r}"
                 self._add("unknown_capability", path, message, self._near(bare, self.known_names))
         return contract
 
-    def _output_schema(self, node: AnyNode) -> Schema | None:
+    def _called(self, reference: str) -> _Called:
+        """What a reference to a workflow names; looked up, with all that it calls, once for each reference."""
+        if reference not in self.calls:
+            found = {reference: self.resolve_workflow(reference)}
+            pending = [reference]
+            codes: set[str] | None = set(_RUN_CODES)
+            while pending:
+                workflow = found[pending.pop()]
+                for node in workflow.nodes if workflow is not None else ():
+                    if isinstance(node, CallNode) and node.workflow not in found:
+                        found[node.workflow] = self.resolve_workflow(node.workflow)
+                        pending.append(node.workflow)
+                    more = self._codes(node)
+                    codes = None if codes is None or more is None else codes | more
+            names = frozenset(each.partition("@")[0] for each in found)
+            names |= {each.name for each in found.values() if each is not None}  # a digest names nothing
+            whole = codes is not None and None not in found.values()
+            self.calls[reference] = _Called(found[reference], names, frozenset(codes or ()) if whole else None)
+        return self.calls[reference]
+
+    def _codes(self, node: AnyNode) -> set[str] | None:
+        """The codes with which a node of a called workflow may fail, beside those of any; None where nobody knows."""
+        if isinstance(node, EndNode):
+            return {node.outcome} if node.status == "failed" and node.outcome else set()
+        if isinstance(node, TaskNode):
+            contract = self._capability(node.capability)
+            return self._codes_of(contract) if contract is not None else None
+        return set()
+
+    def _capability(self, name: str) -> Contract | None:
+        if name not in self.contracts:
+            self.contracts[name] = self.resolve(name)
+        return self.contracts[name]
+
+    def _output_schema(self, index: int) -> Schema | None:
         """The type of a node's output; None where the kind has none."""
+        node = self.nodes[index]
         if isinstance(node, ApprovalNode):
             return APPROVAL_OUTPUT
         if isinstance(node, WaitNode):
             return node.schema_ if self._sound(node.schema_) else {}
         if isinstance(node, TaskNode):
-            if node.capability not in self.contracts:
-                self.contracts[node.capability] = self.resolve(node.capability)
-            contract = self.contracts[node.capability]
+            contract = self._capability(node.capability)
             return contract.output if contract is not None and self._sound(contract.output) else {}
+        if isinstance(node, CallNode):
+            called = self._called(node.workflow).workflow
+            schema = called.output if called is not None else None
+            return schema if schema is not None and self._sound(schema) else {}
+        if isinstance(node, JoinNode):
+            if index not in self.joins:
+                self.joins[index] = self._join_schema(index, node)
+            return self.joins[index]
         return None
+
+    def _join_schema(self, index: int, node: JoinNode) -> Schema:
+        """What the branches that come together here gave last; no deeper than splits may nest."""
+        graph = self.graph
+        if graph is None:
+            return {}
+        bodies = graph.nesting.opened[graph.nesting.opener[index]]
+        given = {graph.nesting.bodies[number].branch: self._last_schema(graph, number) for number in bodies}
+        if node.policy == "settled":
+            given = {branch: _settled(schema) for branch, schema in given.items()}
+        if isinstance(self.nodes[graph.nesting.opener[index]], MapNode):
+            return {"type": "array", "items": next(iter(given.values()))}
+        schema = expr.object_of(given)
+        return {**schema, "required": []} if node.policy == "any" else schema
+
+    def _last_schema(self, graph: Graph, number: int) -> Schema:
+        """The type of the last output in a body: null where there was none."""
+        givers, none = graph.last_givers(number)
+        # Compared by identity first: many nodes have the one output of one capability.
+        schemas = {id(schema): schema for schema in map(self._output_schema, givers) if schema is not None}
+        if len(schemas) > _FORMS_MAX:
+            return {}
+        return expr.union([*schemas.values(), *([{"type": "null"}] if none or not givers else [])])
 
     # -------------------------------------------------------- references and types
 
-    def _target(self, path: str) -> _Target:
-        """What is at a path; looked up once for each path."""
-        if path not in self.targets:
-            self.targets[path] = self._find_target(path)
-        return self.targets[path]
+    def _target(self, path: str, within: int) -> _Target:
+        """What is at a path, for who reads it within a map; looked up once."""
+        key = (within if path.partition(".")[0] == "item" else TRUNK, path)
+        if key not in self.targets:
+            self.targets[key] = self._find_target(path, within)
+        return self.targets[key]
 
-    def _find_target(self, path: str) -> _Target:
+    def _map_around(self, reader: int) -> int:
+        """The body of the innermost map that a vertex lies in; the trunk for none, -1 where nobody can say."""
+        if self.graph is None:
+            return -1 if self.has_map else TRUNK
+        nesting, node = self.graph.nesting, self.graph.node(reader)
+        return nesting.bodies[nesting.of[node]].map if nesting.reached[node] else -1
+
+    def _item(self, nesting: Nesting, within: int) -> tuple[Schema, dict[str, Schema]]:
+        """The type of `item` in the body of a map, and those of the named elements; no deeper than maps may nest."""
+        if within == TRUNK:
+            return {}, {}
+        if within not in self.items:
+            body = nesting.bodies[within]
+            node = self.nodes[body.opener]
+            assert isinstance(node, MapNode)
+            outer = nesting.bodies[body.parent].map
+            over, _ = expr.type_of(node.over, lambda path: self._target(path, outer).schema, "")
+            element, (_, names) = expr.element(over), self._item(nesting, outer)
+            if node.as_ is not None:
+                names = {**names, node.as_: element}
+                element = expr.object_of(names)
+            self.items[within] = element, names
+        return self.items[within]
+
+    def _find_target(self, path: str, within: int) -> _Target:
         root, *parts = path.split(".")
-        producer = None
+        producer, made = None, root == "item"
         if root == "item":
-            return _unusable("unknown_reference", "there is no 'item' here; only the nodes of a map have one")
-        if root == "run":
+            if within == TRUNK:
+                return _unusable("unknown_reference", "there is no 'item' here; only the nodes of a map have one")
+            if within < 0 or self.nesting is None:
+                return _Target({}, True, None, None)
+            schema, whose = self._item(self.nesting, within)[0], "'item'"
+        elif root == "run":
             schema, whose = RUN_ROOT, "run"
         elif root == "input":
             schema, whose = self.workflow.input if self._sound(self.workflow.input) else {}, "the workflow's input"
@@ -376,13 +486,15 @@ class _Check:
             producer = self.index.get(node_id)
             if producer is None:
                 return _unusable("unknown_node", f"there is no node {node_id!r}", self._near(node_id, self.index))
-            found = self._output_schema(self.nodes[producer])
+            found = self._output_schema(producer)
             if found is None:
-                kind = self.nodes[producer].kind
-                return _unusable("no_output", f"{node_id!r} is a {kind} node, which has no output")
-            if found == {}:
-                return _Target({}, True, producer, None)
+                node = self.nodes[producer]
+                hint = f"read that of its join, {node.join!r}" if isinstance(node, SplitNode | MapNode) else ""
+                return _unusable("no_output", f"{node_id!r} is a {node.kind} node, which has no output", hint)
             schema, whose = found, f"the output of {node_id!r}"
+            made = isinstance(self.nodes[producer], JoinNode)
+        if schema == {} and root != "input":
+            return _Target({}, True, producer, None)
         followed = expr.follow(schema, parts)
         if followed.schema is None:
             part = parts[followed.failed_at]
@@ -391,21 +503,26 @@ class _Check:
             known = f"it has {', '.join(followed.names[:20])}" if followed.names else ""
             hint = self._near(part, followed.names) or known
             return _unusable("unknown_property", f"{whose} has no {part!r}", hint)
-        return _Target(followed.schema, followed.certain, producer, None)
+        certain = followed.certain
+        if made and not certain:
+            # Where all that is known of a branch's output or an element is nothing, what it has is taken on trust.
+            certain = any(expr.follow(schema, parts[:count])[:2] == ({}, True) for count in range(1, len(parts)))
+        return _Target(followed.schema, certain, producer, None)
 
     def _type(self, expression: Expression, path: str, reader: int) -> Schema:
         """The type of an expression, with the findings about it. `reader` is the vertex where it is evaluated."""
         if not isinstance(expression, dict | list):
             return {"const": expression}
+        within = self._map_around(reader)
         for variable in expr.variables(expression, path):
             if not expr.path_problem(variable.path):
-                self._reference(variable, reader)
-        schema, findings = expr.type_of(expression, lambda at: self._target(at).schema, path)
+                self._reference(variable, reader, within)
+        schema, findings = expr.type_of(expression, lambda at: self._target(at, within).schema, path)
         self.findings.extend(findings)
         return schema
 
-    def _reference(self, variable: expr.Variable, reader: int) -> None:
-        target = self._target(variable.path)
+    def _reference(self, variable: expr.Variable, reader: int, within: int) -> None:
+        target = self._target(variable.path, within)
         if target.problem is not None:
             code, message, hint = target.problem
             self._add(code, variable.where, message, hint)
@@ -426,6 +543,10 @@ class _Check:
         if graph.dominates(success, reader):
             return True
         name = self.nodes[producer].id
+        unseen = self._unseen(graph.nesting, graph.node(reader), producer)
+        if unseen:
+            self._add("not_visible", variable.where, *unseen, warning=variable.optional)
+            return variable.optional
         if not graph.leads(success, graph.node(reader)):
             code, message = "never_assigned", f"no way leads here on which {name!r} has given its output"
             if variable.optional:
@@ -444,6 +565,23 @@ class _Check:
         hint = f'give a default: {{"var": ["{variable.path}", ...]}}, or let every way pass {name!r}'
         self._add("not_assigned", variable.where, message, hint)
         return False
+
+    def _unseen(self, nesting: Nesting, reader: int, producer: int) -> tuple[str, str] | None:
+        """Why a node can't see the output of one in a branch that it does not lie in itself: message and hint."""
+        around = list(nesting.around(nesting.of[reader]))
+        hidden = [number for number in nesting.around(nesting.of[producer]) if number not in around]
+        if not nesting.reached[producer] or not hidden:
+            return None
+        body = nesting.bodies[hidden[-1]]
+        join, opener = self.nodes[body.join].id, self.nodes[body.opener]
+        message = f"{self.nodes[producer].id!r} is in {nesting.place(hidden[-1])}, and its output stays there"
+        output = f"nodes.{join}.output" + (f".{body.branch}" if body.branch else "")
+        hint = f"read {output}: what the branch gave last"
+        if isinstance(opener, MapNode):
+            hint = f"read {output}: what each element gave last"
+        if any(nesting.bodies[number].opener == body.opener for number in around):
+            hint = f"the branches of {opener.id!r} run side by side; put what they share before it"
+        return message, hint
 
     def _condition(self, expression: Expression, path: str, reader: int) -> None:
         before = len(self.findings)
@@ -483,15 +621,81 @@ class _Check:
         elif isinstance(node, ApprovalNode):
             self._timeout(node, at)
             self._type(node.prompt, f"{at}.prompt", index)
+        elif isinstance(node, SplitNode):
+            self._branch_ids(node, at)
+        elif isinstance(node, MapNode):
+            self._map(index, node, at)
+        elif isinstance(node, JoinNode):
+            self._policy(index, node, at)
+        elif isinstance(node, CallNode):
+            self._call(index, node, at)
         else:
             schema = self._type(node.output, f"{at}.output", index)
             if self.workflow.output is not None and node.status == "succeeded":
                 self._fits(schema, self.workflow.output, f"{at}.output", "the workflow's output")
-        if isinstance(node, TaskNode | WaitNode | ApprovalNode) and node.next is None:
+        if getattr(node, "next", "") is None and not self._in_branch(index):
             # A run that ends without an end node has the last output for its own.
-            last = self._output_schema(node)
-            if self.workflow.output is not None and last is not None:
+            last = self._output_schema(index)
+            if last is not None and self.workflow.output is not None:
                 self._fits(last, self.workflow.output, f"{at}.next", "the workflow's output")
+
+    def _in_branch(self, index: int) -> bool:
+        return self.nesting is not None and self.nesting.of[index] > TRUNK
+
+    def _branch_ids(self, node: SplitNode, at: str) -> None:
+        seen: dict[str, int] = {}
+        for index, branch in enumerate(node.branches):
+            first = seen.setdefault(branch.id, index)
+            if first != index:
+                message = f"the id {branch.id!r} is branch {first}'s already"
+                self._add("duplicate_id", f"{at}.branches[{index}].id", message)
+
+    def _map(self, index: int, node: MapNode, at: str) -> None:
+        schema = self._type(node.over, f"{at}.over", index)
+        self._fits(schema, {"type": "array"}, f"{at}.over", "what a map goes over")
+        least = schema.get("minItems", 0)
+        if least > node.max_items:
+            message = f"there are {least} elements or more, and the map takes {node.max_items} at most"
+            self._add("too_many_items", f"{at}.over", message, "raise 'max_items'")
+        around = self._map_around(index)
+        if self.nesting is not None and around > TRUNK and node.as_ in self._item(self.nesting, around)[1]:
+            message = f"the element 'item.{node.as_}' hides that of a map around this one"
+            self._add("hidden_item", f"{at}.as", message, "give it another name", warning=True)
+
+    def _policy(self, index: int, node: JoinNode, at: str) -> None:
+        opener = self.nodes[self.nesting.opener[index]] if self.nesting is not None else None
+        if node.policy == "any" and isinstance(opener, MapNode):
+            message = f"{node.id!r} is the join of the map {opener.id!r}, and 'any' is a policy for splits"
+            self._add("join_policy", f"{at}.policy", message, "use 'all', or 'settled' and pick what succeeded")
+
+    def _call(self, index: int, node: CallNode, at: str) -> None:
+        called = self._called(node.workflow)
+        name = self.workflow.name
+        if name in called.names:
+            direct = called.workflow is None or called.workflow.name == name
+            through = "" if direct else f" through {node.workflow!r}"
+            message = f"the workflow {name!r} calls itself{through}"
+            self._add("recursive_call", f"{at}.workflow", message, "use a loop within the workflow, or a map")
+        elif called.workflow is None:
+            self._unknown_workflow(node.workflow, f"{at}.workflow")
+        if called.workflow is None:
+            self._with(node.with_, None, f"{at}.with", index)
+            self._handlers(node, "", None, at)
+        else:
+            self._with(node.with_, (called.workflow.name, called.workflow.input), f"{at}.with", index)
+            self._handlers(node, called.workflow.name, called.codes, at)
+
+    def _unknown_workflow(self, name: str, path: str) -> None:
+        bare, _, version = name.partition("@")
+        if version and self.resolve_workflow(bare) is not None:
+            self._add("unknown_workflow", path, f"the workflow {bare!r} has no version {version!r}")
+        elif self._capability(name) is not None:
+            message = f"{name!r} is a capability, and a workflow is needed"
+            self._add("unknown_workflow", path, message, "a node of kind 'task' runs a capability")
+        else:
+            self._add(
+                "unknown_workflow", path, f"there is no workflow {name!r}", self._near(bare, self.known_workflows)
+            )
 
     def _output_problems(self, output: JSON, at: str) -> list[tuple[str, str]]:
         """What the workflow's output schema, if there is a sound one, has against an output."""
@@ -503,9 +707,9 @@ class _Check:
 
     def _task(self, index: int, node: TaskNode, at: str) -> None:
         contract = self._contract(node.capability, f"{at}.capability")
-        self._with(node.with_, contract, f"{at}.with", index)
+        self._with(node.with_, _said(contract), f"{at}.with", index)
         if contract is not None:
-            self._handlers(node, contract, at)
+            self._handlers(node, contract.name, self._codes_of(contract) | _EXECUTION_CODES, at)
         undo = node.compensation
         if undo is not None:
             if node.no_compensation is not None:
@@ -513,7 +717,7 @@ class _Check:
                 self._add("contradiction", f"{at}.no_compensation", message, "keep one of the two", warning=True)
             undo_contract = self._contract(undo.capability, f"{at}.compensation.capability")
             # It runs when the step has succeeded, so the step's own output is there, with all that came before.
-            self._with(undo.with_, undo_contract, f"{at}.compensation.with", self._success(index))
+            self._with(undo.with_, _said(undo_contract), f"{at}.compensation.with", self._success(index))
         elif contract is not None and not (node.no_compensation or "").strip():
             self._not_undone(node, contract, at)
 
@@ -525,38 +729,43 @@ class _Check:
                 hint = f"{contract.compensated_by!r} is made to undo it; name it as the compensation"
             self._add("no_compensation", at, message, hint, warning=True)
 
-    def _with(self, given: Mapping[str, Expression], contract: Contract | None, path: str, reader: int) -> None:
+    def _with(self, given: Mapping[str, Expression], wanted: tuple[str, Schema] | None, path: str, reader: int) -> None:
+        """Type the arguments of a step; `wanted` is the name and the input of what it runs, where that is known."""
         types = {key: self._type(each, expr.path_text(((None, path), key)), reader) for key, each in given.items()}
-        if contract is None:
+        if wanted is None:
             return
-        self._fits(expr.object_of(types), contract.input, path, f"input of {contract.name!r}")
-        known = contract.input.get("properties")
-        if not isinstance(known, dict) or not known or contract.input.keys() & _OPENING:
+        name, schema = wanted
+        self._fits(expr.object_of(types), schema, path, f"input of {name!r}")
+        known = schema.get("properties")
+        if not isinstance(known, dict) or not known or schema.keys() & _OPENING:
             return
         for key in given:
             if key not in known:
-                message = f"input of {contract.name!r}: nothing is said about the property {key!r}"
+                message = f"input of {name!r}: nothing is said about the property {key!r}"
                 at = expr.path_text(((None, path), key))
                 self._add("unknown_property", at, message, self._near(key, known), warning=True)
 
-    def _handlers(self, node: TaskNode, contract: Contract, at: str) -> None:
-        if not node.on_error:
-            return
+    def _codes_of(self, contract: Contract) -> set[str]:
+        """The codes with which a capability is known to fail."""
         codes = {each.error for each in contract.examples if each.error is not None}
         codes |= {stub.error.code for each in contract.examples for stub in each.hosts if stub.error is not None}
         for name in contract.grants:
             codes.update(self.catalog[name].errors if name in self.catalog else ())
+        return codes
+
+    def _handlers(self, node: TaskNode | CallNode, name: str, codes: Collection[str] | None, at: str) -> None:
+        """Find handlers that nothing comes to; `codes` are those that `name` may fail with, where they are known."""
         seen: set[str] = set()
         for index, handler in enumerate(node.on_error):
             path = f"{at}.on_error[{index}].code"
             if handler.code in seen or "*" in seen:
                 message = f"the code {handler.code!r} is met by an earlier handler already"
                 self._add("unreachable_handler", path, message, "put '*' last, and each code once", warning=True)
-            elif handler.code != "*" and handler.code not in codes | _EXECUTION_CODES:
-                message = f"nothing shows that {contract.name!r} can fail with {handler.code!r}"
-                known = f"its examples and host functions have: {', '.join(sorted(codes))}" if codes else ""
-                hint = self._near(handler.code, codes | _EXECUTION_CODES) or known
-                self._add("unraised_error", path, message, hint, warning=True)
+            elif handler.code != "*" and codes is not None and handler.code not in codes:
+                message = f"nothing shows that {name!r} can fail with {handler.code!r}"
+                own = sorted(set(codes) - _RUN_CODES)
+                known = f"what is known of it: {', '.join(own)}" if own else ""
+                self._add("unraised_error", path, message, self._near(handler.code, codes) or known, warning=True)
             seen.add(handler.code)
 
     def _sleep(self, index: int, node: SleepNode, at: str) -> None:
@@ -628,6 +837,16 @@ def _unusable(code: str, message: str, hint: str = "") -> _Target:
     return _Target({}, True, None, (code, message, hint))
 
 
+def _said(contract: Contract | None) -> tuple[str, Schema] | None:
+    return (contract.name, contract.input) if contract is not None else None
+
+
+def _settled(output: Schema) -> Schema:
+    """How a branch ended, as a join with the policy `settled` tells it."""
+    status: Schema = {"enum": ["succeeded", "failed"]}
+    return {**expr.object_of({"status": status, "output": output, "error": ERROR}), "required": ["status"]}
+
+
 def _is_time(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
@@ -640,266 +859,3 @@ def _row(names: Sequence[str], joint: str = " > ") -> str:
     """Names in a row, the middle of a long one left out."""
     shown = list(names) if len(names) <= 8 else [*names[:3], "…", *names[-4:]]
     return joint.join(shown)
-
-
-# ---------------------------------------------------------------- the graph
-
-
-class _Graph:
-    """The workflow as numbers. Vertex i is node i; vertex n+i stands on the ways where node i has given its output."""
-
-    def __init__(self, edges: list[list[_Edge]], index: Mapping[str, int], start: str) -> None:
-        self.size = len(edges)
-        self.start = index[start]
-        self.next: list[list[int]] = [[] for _ in range(2 * self.size)]
-        self.exits: set[int] = set()
-        self.after: list[list[int]] = []
-        """Node -> nodes that come next, by any way."""
-        for node, ways in enumerate(edges):
-            for edge in ways:
-                vertex = node
-                if edge.gives:
-                    vertex = self.size + node
-                    if vertex not in self.next[node]:
-                        self.next[node].append(vertex)
-                if edge.target is not None:
-                    self.next[vertex].append(index[edge.target])
-            targets = [index[edge.target] for edge in ways if edge.target is not None]
-            if len(targets) < len(ways) or not ways:
-                self.exits.add(node)
-            self.after.append(targets)
-        self._enter, self._leave = _dominator_intervals(self.next, self.start)
-        self._leads: tuple[list[int], list[int]] | None = None
-
-    def node(self, vertex: int) -> int:
-        return vertex % self.size
-
-    def success(self, node: int) -> int:
-        return self.size + node
-
-    def reached(self, vertex: int) -> bool:
-        return self._enter[vertex] >= 0
-
-    def dominates(self, vertex: int, other: int) -> bool:
-        """Whether every way from the start to `other` passes `vertex`; both are reached, or the answer is False."""
-        return 0 <= self._enter[vertex] <= self._enter[other] < self._leave[vertex]
-
-    def leads(self, vertex: int, node: int) -> bool:
-        """Whether any way leads from the vertex to the node. Computed for all at once when first asked."""
-        if self._leads is None:
-            self._leads = self._closure()
-        component, bits = self._leads
-        return bool(bits[component[vertex]] >> node & 1)
-
-    def _closure(self) -> tuple[list[int], list[int]]:
-        component = [0] * len(self.next)
-        bits: list[int] = []
-        for members in _components(self.next):  # each comes after all that it leads to
-            reached = 0
-            for vertex in members:
-                component[vertex] = len(bits)
-                if vertex < self.size:
-                    reached |= 1 << vertex
-            inside = set(members)
-            for vertex in members:
-                for each in self.next[vertex]:
-                    if each not in inside:
-                        reached |= bits[component[each]]
-            bits.append(reached)
-        return component, bits
-
-    def way_round(self, avoided: int, reader: int) -> list[int]:
-        """The nodes of a shortest way from the start to the reader that does not pass the avoided vertex."""
-        came_from = {self.start: self.start}
-        pending = deque([self.start])
-        while pending and reader not in came_from:
-            vertex = pending.popleft()
-            for each in self.next[vertex]:
-                if each != avoided and each not in came_from:
-                    came_from[each] = vertex
-                    pending.append(each)
-        way = [reader]
-        while way[-1] != self.start:
-            way.append(came_from[way[-1]])
-        return [vertex for vertex in reversed(way) if vertex < self.size]
-
-    def cycles_without(self, pauses: set[int]) -> list[list[int]]:
-        """One cycle for each knot of nodes that can go round without passing a pause, by number of the first node."""
-        after = [
-            [] if node in pauses else [each for each in ways if each not in pauses]
-            for node, ways in enumerate(self.after)
-        ]
-        cycles = []
-        for members in _components(after):
-            if len(members) > 1 or members[0] in after[members[0]]:
-                cycles.append(_cycle(min(members), set(members), after))
-        return sorted(cycles)
-
-    def endless(self) -> list[int]:
-        """The reached nodes from which no way leads to an end."""
-        before: list[list[int]] = [[] for _ in range(self.size)]
-        for node, ways in enumerate(self.after):
-            for each in ways:
-                before[each].append(node)
-        ending = set(self.exits)
-        pending = list(ending)
-        while pending:
-            for each in before[pending.pop()]:
-                if each not in ending:
-                    ending.add(each)
-                    pending.append(each)
-        return [node for node in range(self.size) if node not in ending and self.reached(node)]
-
-    def steps_to_end(self) -> int | None:
-        """How many nodes the shortest way from the start to an end has; None where there is no such way."""
-        steps = {self.start: 1}
-        pending = deque([self.start])
-        while pending:
-            node = pending.popleft()
-            if node in self.exits:
-                return steps[node]
-            for each in self.after[node]:
-                if each not in steps:
-                    steps[each] = steps[node] + 1
-                    pending.append(each)
-        return None
-
-
-def _cycle(start: int, members: set[int], after: list[list[int]]) -> list[int]:
-    """A shortest way from a node of a knot round to itself."""
-    came_from: dict[int, int] = {}
-    pending = deque([start])
-    while start not in came_from:
-        node = pending.popleft()
-        for each in after[node]:
-            if each in members and each not in came_from:
-                came_from[each] = node
-                pending.append(each)
-    cycle = [start]
-    while came_from[cycle[-1]] != start:
-        cycle.append(came_from[cycle[-1]])
-    return [start, *reversed(cycle[1:])]
-
-
-def _components(after: list[list[int]]) -> Iterator[list[int]]:
-    """The strongly connected components, each after all components that it leads to (Tarjan, without recursion)."""
-    number = [-1] * len(after)
-    low = [0] * len(after)
-    open_ = [False] * len(after)
-    stack: list[int] = []
-    count = 0
-    for root in range(len(after)):
-        if number[root] >= 0:
-            continue
-        work = [(root, iter(after[root]))]
-        number[root] = low[root] = count
-        count += 1
-        stack.append(root)
-        open_[root] = True
-        while work:
-            vertex, ways = work[-1]
-            for each in ways:
-                if number[each] < 0:
-                    number[each] = low[each] = count
-                    count += 1
-                    stack.append(each)
-                    open_[each] = True
-                    work.append((each, iter(after[each])))
-                    break
-                if open_[each]:
-                    low[vertex] = min(low[vertex], number[each])
-            else:
-                work.pop()
-                if work:
-                    above = work[-1][0]
-                    low[above] = min(low[above], low[vertex])
-                if low[vertex] == number[vertex]:
-                    members = []
-                    while True:
-                        each = stack.pop()
-                        open_[each] = False
-                        members.append(each)
-                        if each == vertex:
-                            break
-                    yield members
-
-
-def _dominator_intervals(after: list[list[int]], start: int) -> tuple[list[int], list[int]]:
-    """The dominator tree as intervals: a dominates b if enter[a] <= enter[b] < leave[a]; enter is -1 if not reached."""
-    order, parent, before = _depth_first(after, start)
-    dominator = _dominators(parent, before)
-    size = [1] * len(order)
-    for each in range(len(order) - 1, 0, -1):
-        size[dominator[each]] += size[each]
-    enter, leave = [-1] * len(after), [-1] * len(after)
-    first = [0] * len(order)
-    free = [1] * len(order)
-    for each, vertex in enumerate(order):
-        if each:
-            above = dominator[each]
-            first[each] = free[above]
-            free[above] += size[each]
-            free[each] = first[each] + 1
-        enter[vertex], leave[vertex] = first[each], first[each] + size[each]
-    return enter, leave
-
-
-def _depth_first(after: list[list[int]], start: int) -> tuple[list[int], list[int], list[list[int]]]:
-    """Vertices in depth-first order, and by their number in it: the parent in the tree, and all predecessors."""
-    number = {start: 0}
-    order, parent = [start], [0]
-    work = [(0, iter(after[start]))]
-    while work:
-        above, ways = work[-1]
-        for each in ways:
-            if each not in number:
-                number[each] = len(order)
-                order.append(each)
-                parent.append(above)
-                work.append((number[each], iter(after[each])))
-                break
-        else:
-            work.pop()
-    before: list[list[int]] = [[] for _ in order]
-    for each, vertex in enumerate(order):
-        for target in after[vertex]:
-            before[number[target]].append(each)
-    return order, parent, before
-
-
-def _dominators(parent: list[int], before: list[list[int]]) -> list[int]:
-    """The immediate dominator of each vertex, all named by their depth-first number; 0 is the root."""
-    count = len(parent)
-    semi, label = list(range(count)), list(range(count))
-    ancestor = [-1] * count
-    waiting: list[list[int]] = [[] for _ in range(count)]
-    dominator = [0] * count
-
-    def best(vertex: int) -> int:
-        """The vertex of least semidominator on the way up the forest, with the way made shorter for the next time."""
-        way = []
-        each = vertex
-        while ancestor[each] >= 0 and ancestor[ancestor[each]] >= 0:
-            way.append(each)
-            each = ancestor[each]
-        for each in reversed(way):
-            above = ancestor[each]
-            if semi[label[above]] < semi[label[each]]:
-                label[each] = label[above]
-            ancestor[each] = ancestor[above]
-        return label[vertex]
-
-    for vertex in range(count - 1, 0, -1):
-        for each in before[vertex]:
-            semi[vertex] = min(semi[vertex], semi[best(each)])
-        waiting[semi[vertex]].append(vertex)
-        above = parent[vertex]
-        ancestor[vertex] = above
-        for each in waiting[above]:
-            lowest = best(each)
-            dominator[each] = lowest if semi[lowest] < semi[each] else above
-        waiting[above] = []
-    for vertex in range(1, count):
-        if dominator[vertex] != semi[vertex]:
-            dominator[vertex] = dominator[dominator[vertex]]
-    return dominator
