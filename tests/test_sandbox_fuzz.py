@@ -353,10 +353,33 @@ def conversion_case(dice: random.Random) -> str:
     return f"local a = tonumber({text}{base}) return a"
 
 
+PACKING = ["i4", "<", ">", "I2", "z", "s1", "b", "B", "d", "!8", "Xi4", " ", "j", "c3", "i17", "q", "x", "s", "Y"]
+
+
+def packing_case(dice: random.Random) -> str:
+    layout = quoted("".join(dice.choice(PACKING) for _ in range(dice.randint(0, 4))))
+    data = quoted("".join(chr(dice.randint(0, 4)) for _ in range(dice.randint(0, 20))))
+    place = maybe(dice, ", 1", ", 2", ", -3", ", nil", ", 30", ", 'x'", ", 1.5", ", '2'")
+    kind = dice.randrange(5)
+    if kind == 0:
+        return f"local a, b, c, d = string.unpack({layout}, {data}{place}) return a, b, c, d"
+    if kind == 1:
+        return f"local a, b, c, d = string.packsize({layout}) return a, b, c, d"
+    if kind == 2:
+        return f"local a, b, c, d = string.pack({', '.join([layout, *(value(dice) for _ in range(dice.randint(0, 3)))])}) return a, b, c, d"
+    text = dice.choice(["'aé日𝄞x'", "('aé日'):rep(30)", "('\\x80'):rep(90)", "''", "12", "nil"])
+    text = text.encode().decode("latin-1")
+    if kind == 3:
+        last = maybe(dice, ", 1", ", -1", ", 4", ", 'x'") if place else ""
+        return f"local a, b, c, d = utf8.codepoint({text}{place}{last}) return a, b, c, d"
+    count = dice.choice(["1", "2", "-1", "0", "3", "80", "-80", "nil", "1.5", "math.mininteger", "'2'"])
+    return f"local a, b, c, d = utf8.offset({text}, {count}{place}) return a, b, c, d"
+
+
 @pytest.mark.parametrize(
     ("make", "count"),
-    [(text_case, 6000), (format_case, 6000), (table_case, 8000), (conversion_case, 3000)],
-    ids=["text", "format", "table", "conversion"],
+    [(text_case, 6000), (format_case, 6000), (table_case, 8000), (conversion_case, 3000), (packing_case, 4000)],
+    ids=["text", "format", "table", "conversion", "packing"],
 )
 def test_library_functions_answer_as_the_reference(make: Callable[[random.Random], str], count: int) -> None:
     dice = random.Random(SEED + count)

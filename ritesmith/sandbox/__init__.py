@@ -434,7 +434,7 @@ class _Request:
             "stack": (
                 "memory",
                 f"nests its calls too deeply{where} ({head['fuel']} fuel and {head['memory']} bytes spent); "
-                "look for a recursion without an end",
+                "look for a recursion without an end, or for too many values passed at once",
             ),
             "host_calls": (
                 "host_calls",

@@ -13,14 +13,13 @@ local type, select, tonumber, next, raw_pcall = core.type, core.select, core.ton
 local byte, sub, concat, unpack, math_type = string.byte, string.sub, table.concat, table.unpack, math.type
 local raw_find, raw_match, raw_gmatch, raw_gsub, raw_rep, raw_format = string.find, string.match, string.gmatch,
   string.gsub, string.rep, string.format
-local raw_lower, raw_upper, raw_reverse, raw_pack, char = string.lower, string.upper, string.reverse, string.pack,
-  string.char
+local raw_lower, raw_upper, raw_reverse, char = string.lower, string.upper, string.reverse, string.char
+local raw_pack, raw_packsize, raw_unpack = string.pack, string.packsize, string.unpack
 local raw_utf8_len, raw_offset = utf8.len, utf8.offset
-local mininteger = math.mininteger
+local mininteger, tointeger = math.mininteger, math.tointeger
 
 -- What cannot run long is the reference's own; `sub`, the most used of all, even where it is given not a number.
-local library = { sub = sub, packsize = string.packsize,
-  unpack = string.unpack }
+local library = { sub = sub }
 
 -- Steps of the reference's matcher that one call may need at most, and how many of them cost one unit of fuel.
 local STEPS_MAX = 1 << 27
@@ -903,11 +902,35 @@ function library.format(format, ...)
   else
     result = finish("format", raw_pcall(raw_format, format, ...))
   end
-  if #result > 64 then charge(#result >> 5) end
+  -- A quoted text is made byte by byte.
+  if #result > 64 then charge(#result >> (care and raw_find(format, "%q", 1, true) and 1 or 5)) end
   return result
 end
 
+local function charge_format(format)
+  if type(format) == "string" and #format > 64 then charge(#format >> 3) end
+end
+
+function library.packsize(...)
+  charge_format((...))
+  return finish("packsize", raw_pcall(raw_packsize, ...))
+end
+
+-- Pay for the bytes that were read: the last value is the place behind them.
+local function read_from(place, ...)
+  local bytes = select(-1, ...) - (math_type(place) == "integer" and place > 0 and place or 1)
+  if bytes > 64 then charge(bytes >> 5) end
+  return ...
+end
+
+function library.unpack(...)
+  charge_format((...))
+  local _, _, place = ...
+  return read_from(place, finish("unpack", raw_pcall(raw_unpack, ...)))
+end
+
 function library.pack(...)
+  charge_format((...))
   local result = finish("pack", raw_pcall(raw_pack, ...))
   if #result > 64 then charge(#result >> 4) end
   return result
@@ -916,7 +939,18 @@ end
 -- ---------------------------------------------------------------- utf8
 
 local raw_utf8_char = utf8.char
-local unicode = { charpattern = utf8.charpattern, codepoint = utf8.codepoint, codes = utf8.codes }
+local unicode = { charpattern = utf8.charpattern, codes = utf8.codes }
+local raw_codepoint = utf8.codepoint
+
+local function pay_for_each(...)
+  local count = select("#", ...)
+  if count > 8 then charge(count) end
+  return ...
+end
+
+function unicode.codepoint(...)
+  return pay_for_each(finish("codepoint", raw_pcall(raw_codepoint, ...)))
+end
 
 function unicode.char(...)
   return finish("char", raw_pcall(raw_utf8_char, ...))
@@ -927,13 +961,24 @@ function unicode.len(subject, ...)
   return finish("len", raw_pcall(raw_utf8_len, subject, ...))
 end
 
+-- A character may have any number of bytes in a text that is none; pay for those that were passed over.
+local function walked(subject, count, from, ok, first, ...)
+  local size = type(subject) == "string" and #subject or 0
+  if size > 64 then
+    if math_type(from) ~= "integer" then from = (tointeger(count) or 1) > 0 and 1 or size + 1 end
+    local bytes = ok and first and first - start_place(from, size) or size
+    charge((bytes < 0 and -bytes or bytes) >> 3)
+  end
+  return finish("offset", ok, first, ...)
+end
+
 function unicode.offset(subject, count, ...)
   if math_type(count) == "integer" and count ~= mininteger then
     local steps = count < 0 and -count or count
     if type(subject) == "string" and steps > #subject then steps = #subject end
     charge(steps >> 3)
   end
-  return finish("offset", raw_pcall(raw_offset, subject, count, ...))
+  return walked(subject, count, (...), raw_pcall(raw_offset, subject, count, ...))
 end
 
 return { string = library, utf8 = unicode }

@@ -171,8 +171,9 @@ end
 function library.create(count, others)
   count = integer_argument(count, 1, "create")
   others = integer_argument(others, 2, "create", 0)
-  if count > 0 and others > 0 and count < 1 << 40 and others < 1 << 40 then charge((count + others) >> 4)
-  elseif count > 0 and count < 1 << 40 then charge(count >> 4) end
+  if count > 0 and count < 1 << 40 then charge(count >> 4) end
+  -- Each place of a hash is made empty by itself.
+  if others > 0 and others < 1 << 40 then charge(others >> 1) end
   return finish("create", raw_pcall(raw_create, count, others))
 end
 
