@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -286,7 +286,13 @@ class RiteSmith:
 
         names = [artifact.name for artifact in self.registry.newest("capability")]
         findings = check_workflow(
-            workflow, resolve=resolve, known_names=[*names, *known], catalog=hosts.CATALOG, file=file
+            workflow,
+            resolve=resolve,
+            known_names=[*names, *known],
+            catalog=hosts.CATALOG,
+            resolve_workflow=self._find_workflow,
+            known_workflows=[artifact.name for artifact in self.registry.newest("workflow")],
+            file=file,
         )
         report = TrialReport()
         if not any(finding.severity == "error" for finding in findings):
@@ -316,13 +322,7 @@ class RiteSmith:
             found = self._find_capability(reference)
             return found.contract if found else None
 
-        def called(reference: str) -> Workflow | None:
-            try:
-                return self.workflow_of(self._usable(reference))
-            except NotFound:
-                return None
-
-        return dry_run(workflow, contract, called)
+        return dry_run(workflow, contract, self._find_workflow)
 
     def capabilities_of(self, workflow: Workflow, drafted: Mapping[str, Capability]) -> dict[str, Capability]:
         """What a workflow's references mean now: drafts first, then the registry."""
@@ -350,6 +350,13 @@ class RiteSmith:
             return self._capability_named(reference)
         except (NotFound, InvalidInput):
             return None
+
+    def _find_workflow(self, reference: str) -> Workflow | None:
+        try:
+            artifact = self._usable(reference)
+        except (NotFound, InvalidInput):
+            return None
+        return self.workflow_of(artifact) if artifact.kind == "workflow" else None
 
     def _capability_by_digest(self, digest: str) -> Capability:
         return self._capabilities.get(digest) or self._capability_of(self.registry.by_digest(digest))
@@ -408,7 +415,7 @@ class RiteSmith:
             text, parts = self._pinned(checked.workflow, drafted or {})
             words = schema_words(checked.workflow.input, checked.workflow.output)
             canonical = hashlib.sha256(text.encode()).hexdigest()
-        subject = self._subject(said, [self._capability_of(part).contract for part in parts], source)
+        subject = self._subject(said, self._all_parts(parts), source)
         decision = decide(self.policy, subject)
         if decision.action == "deny":
             raise Rejected(
@@ -443,21 +450,38 @@ class RiteSmith:
             ),
         )
 
-    def _subject(self, said: Contract | Workflow, parts: Sequence[Contract], source: str) -> Subject:
-        """What the policy looks at: of a workflow, what its parts are granted."""
+    def _subject(self, said: Contract | Workflow, parts: Sequence[Artifact], source: str) -> Subject:
+        """What the policy looks at: of a workflow, what the capabilities among its parts are granted."""
         if isinstance(said, Contract):
             return subject_of([said], hosts.CATALOG, source=source, limits=self.policy.limits)
-        return subject_of(parts, hosts.CATALOG, source=source, limits=self.policy.limits, run_limits=said.limits)
+        contracts = [self._capability_of(part).contract for part in parts if part.kind == "capability"]
+        return subject_of(contracts, hosts.CATALOG, source=source, limits=self.policy.limits, run_limits=said.limits)
+
+    def _all_parts(self, parts: Iterable[Artifact]) -> list[Artifact]:
+        """These parts and, where one is a workflow, all that it is made of, each once."""
+        found: dict[str, Artifact] = {}
+        pending = list(parts)
+        while pending:
+            part = pending.pop()
+            if part.digest not in found:
+                found[part.digest] = part
+                if part.kind == "workflow":
+                    pending.extend(self._parts_of(part))
+        return list(found.values())
+
+    def _parts_of(self, artifact: Artifact) -> list[Artifact]:
+        """What a workflow is pinned to."""
+        return [self.registry.by_digest(each) for each in artifact.provenance.pins.values()]
 
     def explain_policy(self, reference: str, source: str | None = None) -> tuple[Artifact, Subject, Decision]:
         """What the policy says of an artifact now, as its author's or as if `source` had written it."""
         artifact = self._looked_up(reference)
-        parts = [self._capability_by_digest(digest).contract for digest in artifact.provenance.pins.values()]
+        parts = self._all_parts(self._parts_of(artifact))
         subject = self._subject(self.said(artifact), parts, source or artifact.provenance.source)
         return artifact, subject, decide(self.policy, subject)
 
     def _pinned(self, workflow: Workflow, drafted: Mapping[str, Artifact]) -> tuple[str, list[Artifact]]:
-        """A workflow's text with every capability named by version, and what each of these names means."""
+        """A workflow's text with every capability and workflow named by version, and what these names mean."""
         parts: dict[str, Artifact] = {}
 
         def pin(reference: str) -> str:
@@ -469,6 +493,8 @@ class RiteSmith:
         for node in data["nodes"]:
             if "capability" in node:
                 node["capability"] = pin(node["capability"])
+            if node["kind"] == "call":
+                node["workflow"] = pin(node["workflow"])
             if node.get("compensation"):
                 node["compensation"]["capability"] = pin(node["compensation"]["capability"])
         return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), list(parts.values())
@@ -488,7 +514,7 @@ class RiteSmith:
             raise Conflict(f"'{artifact.ref}' waits for no approval; it is {artifact.status}")
         if digest is not None and not saga.is_digest_of(digest, artifact.digest):
             raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
-        parts = [self.registry.by_digest(each) for each in artifact.provenance.pins.values()]
+        parts = self._all_parts(self._parts_of(artifact))
         approved = [*(part for part in parts if part.status == "draft"), artifact]
         person = by or _user()
         with transaction(self.connection):
