@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +29,10 @@ Compile: TypeAlias = Callable[[str, Sequence[str] | None], Finding | None]
 """(source, declared global names or None) -> what the Lua compiler objects to. It never executes the source."""
 
 _INDEXES = ("dot_index_expression", "bracket_index_expression", "method_index_expression")
+NAMES_JUDGED_MAX = 50
+METHODS_COMPARED_MAX = 200
+"""Names of methods that are looked at for a near miss, and methods that each is compared with."""
+CLOSE = 0.75
 # Functions that change their first argument.
 _CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
 
@@ -178,6 +183,7 @@ class _Names:
         self.types = types
         self.offered = rules.offered()
         self.written = {tree.text(node) for node, _ in scopes.globals_written}
+        self.judged: dict[str, bool] = {}
         self.harmless: set[str] = set()  # names of older Luas, read only as a fallback
 
     def run(self) -> None:
@@ -362,10 +368,28 @@ class _Names:
         if self.types.is_string(callee.children[0]):
             message = f"strings have no method '{short(name)}'"
         elif not self.types.has_method(name):
+            if self.given_from_outside(callee.children[0]) and not self.mistaken(name):
+                return
             message = f"nothing in this file defines a method '{short(name)}', and strings have none"
         else:
             return
         self.report.add("unknown_method", callee.children[1], message, self.method_hint(name))
+
+    def given_from_outside(self, receiver: Node) -> bool:
+        """Whether it is, or lies in, the parameter of a function other than `run`: its callers may know better."""
+        var = self.scopes.root(receiver).var
+        return var is not None and var.kind == "parameter" and var.owner is not self.types.run
+
+    def mistaken(self, name: str) -> bool:
+        """Whether a method's name is one of another language's strings, or nearly one that there is."""
+        if name in self.rules.string_methods:
+            return True
+        if name not in self.judged and len(self.judged) < NAMES_JUDGED_MAX and len(name) < 60:
+            declared = [node.children[0] for node in self.tree.of("function_declaration")[:METHODS_COMPARED_MAX]]
+            own = {self.tree.field(each) or "" for each in declared if each.kind in _INDEXES}
+            there = [*self.rules.libraries["string"], *own]
+            self.judged[name] = bool(get_close_matches(name, there, n=1, cutoff=CLOSE))
+        return self.judged.get(name, False)
 
     def method_hint(self, name: str) -> Callable[[], str]:
         def hint() -> str:

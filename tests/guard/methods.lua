@@ -39,3 +39,18 @@ local class = {}
 for _, name in ipairs({"a", "b"}) do class["get_" .. name] = function(self) return self[name] end end
 local function f(x) return x:get_a() end
 return f
+----
+-- Somebody else's objects: what a function is given may have methods that this file does not define.
+local Reader = {}
+Reader.__index = Reader
+function Reader:line() return self.stream:read("l") end
+function Reader:skip() self:advance(1) return self end
+local function drain(stream) for chunk in stream:chunks() do stream.log:write(chunk) end end
+return Reader, drain
+----
+-- But a slip is still a slip, and what `run` is given is plain data.
+local Stack = {}
+function Stack:push(item) self[#self + 1] = item end
+local function fill(stack) stack:psuh(1) return stack end --! unknown_method "did you mean 'push'?"
+local function cut(text) return text:trim() end --! unknown_method "%s*(.-)%s*"
+function run(input) return {fill(Stack), cut, input:total()} end --! unknown_method
