@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from test_guard_workflow import (
     together,
 )
 
+from ritesmith.app import RiteSmith
 from ritesmith.expr import element
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.guard.workflow_nesting import NESTING_MAX
@@ -1100,6 +1103,82 @@ def test_without_workflows_a_call_is_unknown() -> None:
     assert workflow is not None
     findings = check_workflow(workflow, resolve=CONTRACTS.get, known_names=CONTRACTS, catalog=CATALOG)
     assert places(findings) == [("unknown_workflow", "$.nodes[7].workflow")]
+
+
+INNER_WORKFLOW: dict[str, Any] = {
+    "name": "demo.keep",
+    "intent": "keep a document",
+    "input": an_object("key", key=TEXT),
+    "start": "put",
+    "nodes": [
+        {
+            "id": "put",
+            "kind": "task",
+            "capability": "demo.put",
+            "with": {"key": {"var": "input.key"}},
+            "no_compensation": "a test",
+        }
+    ],
+    "examples": [{"input": {"key": "a"}, "output": {}, "store_after": {"demo": {"a": {}}}}],
+}
+OUTER_WORKFLOW: dict[str, Any] = {
+    "name": "demo.keep_all",
+    "intent": "keep many documents",
+    "input": an_object("keys", keys={"type": "array", "items": TEXT}),
+    "start": "each",
+    "nodes": [
+        {"id": "each", "kind": "map", "over": {"var": "input.keys"}, "as": "key", "start": "keep", "join": "kept"},
+        {"id": "keep", "kind": "call", "workflow": "demo.keep", "with": {"key": {"var": "item.key"}}, "next": "kept"},
+        {"id": "kept", "kind": "join"},
+    ],
+    "examples": [{"input": {"keys": ["a"]}, "output": [{}], "store_after": {"demo": {"a": {}}}}],
+}
+PUT = """--[[ capability
+{
+  "name": "demo.put",
+  "intent": "put a document",
+  "input": {"type": "object", "required": ["key"], "properties": {"key": {"type": "string", "minLength": 1}},
+    "additionalProperties": false},
+  "output": {"type": "object", "maxProperties": 0},
+  "grants": {"store.put": {"namespaces": ["demo"]}},
+  "examples": [
+    {"input": {"key": "a"}, "output": {}, "store_after": {"demo": {"a": {}}}},
+    {"input": {"key": "b"}, "output": {}, "store_after": {"demo": {"b": {}}}}
+  ]
+}
+]]
+function run(input, context)
+  store.put{namespace = "demo", key = input.key, value = json.object{}}
+  return json.object{}
+end
+"""
+
+
+def test_a_published_workflow_is_pinned_to_what_it_calls(place: Path) -> None:
+    with RiteSmith.open(str(place / "registry.db"), environment={}) as app:
+        put_, _ = app.publish_checked(app.check_text(PUT, "put.lua"), source="person", author="a")
+        inner, _ = app.publish_checked(
+            app.check_workflow_value(INNER_WORKFLOW, "a.json"), source="person", author="a", force_approval=True
+        )
+        checked = app.check_workflow_value(OUTER_WORKFLOW, "b.json")
+        assert checked.findings == ()
+        outer, _ = app.publish_checked(checked, source="person", author="a")
+        assert inner.provenance.pins == {"demo.put@1": put_.digest}
+        assert outer.provenance.pins == {"demo.keep@1": inner.digest}
+        assert json.loads(outer.text)["nodes"][1]["workflow"] == "demo.keep@1"
+        assert (outer.effect, outer.risk) == ("write", put_.risk)
+        assert (inner.status, outer.status) == ("draft", "draft")
+        assert [each.ref for each in app.approve_artifact("demo.keep_all")] == ["demo.keep@1", "demo.keep_all@1"]
+        view = app.run("demo.keep_all", {"keys": ["x", "y"]})
+        assert (view.status, view.output) == ("succeeded", [{}, {}])
+        assert {each["key"] for each in app.documents("demo")} == {"x", "y"}
+        around = {
+            **INNER_WORKFLOW,
+            "nodes": [{"id": "all", "kind": "call", "workflow": "demo.keep_all@1"}],
+            "start": "all",
+        }
+        found = app.check_workflow_value(around, "a.json").findings
+        assert "recursive_call" in {each.code for each in found}
 
 
 # ---------------------------------------------------------------- random workflows
