@@ -27,6 +27,7 @@ from test_guard_workflow import (
 )
 
 from ritesmith.app import RiteSmith
+from ritesmith.dry_run import dry_run
 from ritesmith.expr import element
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.guard.workflow_nesting import NESTING_MAX
@@ -1398,3 +1399,19 @@ def test_what_is_called_assigned_is_there_on_every_random_walk() -> None:
                 assert there <= {True}, (reader["id"], producer, value)
             if codes & {"not_visible", "never_assigned"}:
                 assert there <= {False}, (reader["id"], producer, value)
+
+
+def test_what_passes_the_guard_can_be_walked_by_the_interpreter() -> None:
+    for draw, built, value in random_builders(8):
+        tasks, producers = built.of_kind("task"), built.of_kind("task", "approval", "join", "call")
+        for reader in draw.sample(tasks, min(8, len(tasks))):
+            reader["with"] = {"id": reads(f"nodes.{draw.choice(producers)['id']}.output")}
+        refused = {each.where.path for each in check(value) if each.severity == "error"}
+        for index, each in enumerate(value["nodes"]):
+            if any(path.startswith(f"$.nodes[{index}].") for path in refused):
+                each["with"] = {"id": ID}
+        workflow, _ = read_workflow(value)
+        assert workflow is not None
+        assert errors(value) == set()
+        ends = {path.error for path in dry_run(workflow, CONTRACTS.get, WORKFLOWS.get).paths}
+        assert not ends & {"bad_workflow", "bad_expression"}, value
