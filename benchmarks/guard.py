@@ -1,17 +1,23 @@
-"""Times of the static Lua check: ordinary code of 10 to 1,000 lines, and hostile texts of 64 KiB. Prints two tables.
+"""Times of the guard: Lua of 10 to 1,000 lines, hostile texts of 64 KiB, workflows, dry runs, trials. Prints tables.
 
 Run from the checkout: `PYTHONPATH=. python benchmarks/guard.py`. Times are the best of several rounds, warm, with the
-compiler in a sandbox worker, as in use.
+compiler in a sandbox worker and the parser in a process of its own, as in use.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from ritesmith.app import RiteSmith
+from ritesmith.dry_run import dry_run
 from ritesmith.guard import check_lua, load_rules
+from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.hosts import CATALOG
+from ritesmith.intake import bundled_files
 from ritesmith.models import Capability, Contract, Finding
 from ritesmith.sandbox import Sandbox
 
@@ -84,6 +90,77 @@ HOSTILE = {
 }
 
 
+def workflow(nodes: int) -> dict[str, Any]:
+    """Tasks and switches in a chain, each task with a reference to the first and an error that is handled."""
+    last = nodes - 1
+    made: list[dict[str, Any]] = []
+    for index in range(last):
+        after = f"n{index + 1}"
+        if index % 3 == 2:
+            when = {">": [{"var": "nodes.n0.output.number"}, index]}
+            cases = [{"when": when, "target": after}]
+            made.append({"id": f"n{index}", "kind": "switch", "cases": cases, "default": f"n{min(index + 2, last)}"})
+        else:
+            given = {"var": "nodes.n0.output.number" if index else "input.number"}
+            step = {"kind": "task", "capability": "bench.step", "with": {"number": given}, "next": after}
+            made.append({"id": f"n{index}", **step, "on_error": [{"code": "*", "target": f"n{last}"}]})
+    made.append({"id": f"n{last}", "kind": "end"})
+    schema = {"type": "object", "required": ["number"], "properties": {"number": {"type": "number"}}}
+    limits = {"steps": nodes}
+    value = {"name": "bench.flow", "intent": "timing", "input": schema, "start": "n0", "nodes": made, "limits": limits}
+    return value | {"examples": []}
+
+
+STEP = Contract.model_validate(
+    {
+        "name": "bench.step",
+        "intent": "timing",
+        "input": {"type": "object", "required": ["number"], "properties": {"number": {"type": "number"}}},
+        "output": {"type": "object", "required": ["number"], "properties": {"number": {"type": "number"}}},
+    }
+)
+
+
+def timed(call: Callable[[], Any], rounds: int = 3) -> tuple[float, Any]:
+    """The shortest of so many times, in seconds, and what came of it."""
+    times, came = [], None
+    for _ in range(rounds):
+        started = time.perf_counter()
+        came = call()
+        times.append(time.perf_counter() - started)
+    return min(times), came
+
+
+def workflows() -> None:
+    print(f"\n{'workflow':28} {'nodes':>7} {'ms':>8} {'us/node':>8} {'findings':>9} {'dry run ms':>11} {'paths':>6}")
+    for nodes in (100, 1_000, 10_000):
+        value = workflow(nodes)
+
+        def check(value: Any = value) -> tuple[Any, list[Finding]]:
+            read, findings = read_workflow(value)
+            assert read is not None, findings[:1]
+            more = check_workflow(read, resolve={STEP.name: STEP}.get, known_names=[STEP.name], catalog=CATALOG)
+            return read, [each for each in more if each.code != "no_examples"]
+
+        seconds, (read, findings) = timed(check)
+        walked, run = timed(lambda read=read: dry_run(read, {STEP.name: STEP}.get), 1)
+        row = f"{nodes:7} {seconds * 1e3:8.0f} {seconds / nodes * 1e6:8.1f} {len(findings):9}"
+        print(f"{'tasks and switches':28} {row} {walked * 1e3:11.0f} {len(run.paths):6}")
+
+
+def trials() -> None:
+    with tempfile.TemporaryDirectory() as folder, RiteSmith(Path(folder) / "registry.db") as app:
+        files = [file for file, _ in bundled_files() if file.suffix == ".lua"]
+        app.check_file(files[0])
+        reports = []
+        started = time.perf_counter()
+        for file in files:
+            reports.append(app.check_file(file).trial)
+        seconds = time.perf_counter() - started
+    runs = sum(3 * each.cases + each.generated + each.host_results + each.host_failures for each in reports)
+    print(f"\ncheck and trial of {len(files)} bundled capabilities: {seconds:.2f} s, {runs} executions in the sandbox")
+
+
 def main() -> None:
     rules = load_rules(Path(__file__).parent.parent / "guardrails" / "lua.toml")
     contract = Contract.model_validate(
@@ -124,6 +201,8 @@ def main() -> None:
             size = len(source.encode())
             first = next((each.code for each in found if each.code != "grant_unused"), "")
             print(f"{name:28} {size:7} {seconds * 1e3:8.1f} {seconds / size * 1024e6:8.0f}  {first}")
+    workflows()
+    trials()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ritesmith import saga
 from ritesmith.guard.generate import plain
@@ -29,7 +29,7 @@ from ritesmith.models import (
 )
 
 PATHS_MAX = 100
-STEPS_MAX = 50_000
+STEPS_MAX = 20_000
 """Entries of all paths together."""
 PENDING_MAX = 10_000
 RUN = "dry"
@@ -80,34 +80,62 @@ def dry_run(
 ) -> DryRun:
     """Walk a checked workflow; at most PATHS_MAX paths, those that take a choice that no other took first."""
     stubs = _Stubs(workflow, contract, called)
-    pending: list[tuple[tuple[int, ...], tuple[str, str]]] = [((), ("", ""))]
+    pending = [_Prefix([], 0, "", "")]
     offered: dict[tuple[str, str], None] = {}
     taken: set[tuple[str, str]] = set()
     reached: set[str] = set()
     paths: list[Path] = []
     steps = 0
     while pending and len(paths) < PATHS_MAX and steps < STEPS_MAX:
-        fresh = next((index for index, (_, last) in enumerate(pending) if last not in taken), 0)
-        prefix, _ = pending.pop(fresh)
-        walk = _Walk(workflow, stubs, prefix, STEPS_MAX - steps)
+        fresh = next((index for index, each in enumerate(pending) if (each.node, each.label) not in taken), 0)
+        prefix = pending.pop(fresh)
+        walk = _Walk(workflow, stubs, prefix.indexes(), STEPS_MAX - steps)
         paths.append(walk.run())
         steps += walk.steps
         reached |= walk.reached
-        taken |= {(node, label) for node, label, _ in walk.taken}
-        for depth, (node, label, labels) in enumerate(walk.taken):
-            offered.update(dict.fromkeys((node, each) for each in labels))
-            if depth < len(prefix) or not walk.first[depth]:
-                continue
-            before = tuple(walk.indexes[:depth])
-            others = [index for index, each in enumerate(labels) if each != label]
-            more = [((*before, index), (node, labels[index])) for index in others]
-            pending += more[: max(0, PENDING_MAX - len(pending))]
+        taken.update((made.node, made.label) for made in walk.taken)
+        for depth, made in enumerate(walk.taken):
+            offered.update(dict.fromkeys((made.node, label) for label in made.labels))
+            if depth >= len(walk.prefix) and made.first:
+                others = [label for label in made.labels if label != made.label]
+                more = [_Prefix(walk.taken, depth, made.node, label) for label in others]
+                pending += more[: max(0, PENDING_MAX - len(pending))]
     return DryRun(
         paths=tuple(paths),
         left_out=len(pending),
         not_taken=tuple(f"{node}: {label}" for node, label in offered if (node, label) not in taken),
         not_reached=tuple(node.id for node in workflow.nodes if node.id not in reached),
     )
+
+
+class _Made(NamedTuple):
+    """One choice of a path, where there was more than one."""
+
+    node: str
+    chosen: int
+    labels: Sequence[str]
+    """What there was to choose from."""
+    first: bool
+    """It was the first choice at this node on this path."""
+
+    @property
+    def label(self) -> str:
+        return self.labels[self.chosen]
+
+
+class _Prefix(NamedTuple):
+    """How a path begins: as another one did up to a depth, and then otherwise."""
+
+    before: Sequence[_Made]
+    depth: int
+    node: str
+    label: str
+
+    def indexes(self) -> list[int]:
+        if not self.label:
+            return []
+        labels = self.before[self.depth].labels
+        return [*(made.chosen for made in self.before[: self.depth]), labels.index(self.label)]
 
 
 class _Stubs:
@@ -159,11 +187,13 @@ class _Walk:
     state: saga.State = field(default_factory=saga.State)
     nodes: list[str] = field(default_factory=list)
     reached: set[str] = field(default_factory=set)
-    taken: list[tuple[str, str, list[str]]] = field(default_factory=list)
-    """Node id, what was chosen there, and what there was to choose from, for every choice of more than one."""
-    indexes: list[int] = field(default_factory=list)
-    first: list[bool] = field(default_factory=list)
-    """Whether it was the first choice at that node on this path."""
+    taken: list[_Made] = field(default_factory=list)
+    labels: dict[str, set[str]] = field(default_factory=dict)
+    """Node id -> what was chosen there on this path."""
+    done: int = 0
+    """How many finished steps were looked at for something to undo."""
+    undoes: bool = False
+    """One of them can be undone."""
     choices: list[Choice] = field(default_factory=list)
     asking: str = ""
     """The path of the node whose choice it is."""
@@ -235,7 +265,7 @@ class _Walk:
         path = self.asking
         node = path.rpartition("/")[2].partition("#")[0]
         labels = [label for label, _ in options]
-        before = [label for other, label, _ in self.taken if other == node]
+        before = self.labels.setdefault(node, set())
         depth = len(self.taken)
         if depth < len(self.prefix):
             index = self.prefix[depth]
@@ -244,9 +274,8 @@ class _Walk:
             if not left:
                 return None
             index = left[0]
-        self.taken.append((node, labels[index], labels))
-        self.indexes.append(index)
-        self.first.append(not before)
+        self.taken.append(_Made(node, index, labels, not before))
+        before.add(labels[index])
         if labels[index] != OK:
             self.choices.append(Choice(node=path, choice=labels[index], when=self.condition(node, labels[index])))
         return options[index][1]()
@@ -284,13 +313,13 @@ class _Walk:
         """The errors that lead somewhere of their own: those that are handled, and one that undoes what was done."""
         codes = [handler.code for handler in node.on_error]
         failures = [
-            (f"fails with {code}" if code != "*" else "fails", code if code != "*" else "assumed") for code in codes
+            (f"fails with {code}" if code != "*" else "fails", code if code != "*" else ASSUMED) for code in codes
         ]
-        undoes = any(
-            isinstance(each, TaskNode) and each.compensation is not None
-            for each in (self.workflow.by_id[done.node] for done in self.state.done)
-        )
-        return failures + ([("fails", "assumed")] if undoes and "*" not in codes else [])
+        for done in self.state.done[self.done :]:
+            finished = self.workflow.by_id[done.node]
+            self.undoes = self.undoes or (isinstance(finished, TaskNode) and finished.compensation is not None)
+        self.done = len(self.state.done)
+        return failures + ([("fails", ASSUMED)] if self.undoes and "*" not in codes else [])
 
     def children(self, command: saga.Await) -> list[Option]:
         def ended(status: str, error: dict[str, JSON] | None = None) -> Callable[[], saga.Record]:
@@ -366,7 +395,7 @@ class _Walk:
     def path(self, status: str) -> Path:
         state, error = self.state, ""
         if state.error is not None:
-            error = str(state.error.get("code", ""))
+            error = str(state.error.get("code", "")).replace(ASSUMED, "")
             if error == "bad_expression":
                 error += f": {state.error.get('message', '')}"
         return Path(
@@ -379,6 +408,8 @@ class _Walk:
         )
 
 
+ASSUMED = "assumed_by_the_dry_run"
+"""The code of an error that stands for any."""
 OK = "ok"
 """The choice of what is hoped for; it is not worth a word in the table."""
 

@@ -200,13 +200,20 @@ def paths(walked: Mapping[str, Any]) -> None:
             assumed.append(f"{each['node']}: {each['choice']}{condition}")
         ends = Text(path["status"], style=STATUS_STYLE.get(path["status"], ""))
         ends.append(f" ({path['outcome'] or path['error']})" if path["outcome"] or path["error"] else "")
-        table.add_row(str(number), Text(" → ".join(path["nodes"])), Text("\n".join(assumed)), ends)
+        ends.append(f"\nundone: {', '.join(path['undone'])}" if path["undone"] else "")
+        table.add_row(str(number), Text(" → ".join(_ends_of(path["nodes"]))), Text("\n".join(assumed)), ends)
     out.print(table)
     if walked["left_out"]:
         out.print(f"({walked['left_out']} more paths were not walked)")
     for name, what in (("not_taken", "no path takes"), ("not_reached", "no path comes to")):
         if walked[name]:
-            out.print(Text(f"{what}: {', '.join(walked[name])}", style="yellow"), soft_wrap=True)
+            out.print(Text(f"{what}: {', '.join(_ends_of(walked[name]))}", style="yellow"), soft_wrap=True)
+
+
+def _ends_of(words: Sequence[str], most: int = 40) -> Sequence[str]:
+    """A long list without its middle."""
+    half = most // 2
+    return words if len(words) <= most else [*words[:half], f"({len(words) - most} more)", *words[-half:]]
 
 
 def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> None:
