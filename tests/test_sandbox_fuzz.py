@@ -366,7 +366,8 @@ def packing_case(dice: random.Random) -> str:
     if kind == 1:
         return f"local a, b, c, d = string.packsize({layout}) return a, b, c, d"
     if kind == 2:
-        return f"local a, b, c, d = string.pack({', '.join([layout, *(value(dice) for _ in range(dice.randint(0, 3)))])}) return a, b, c, d"
+        arguments = ", ".join([layout, *(value(dice) for _ in range(dice.randint(0, 3)))])
+        return f"local a = string.pack({arguments}) return a"
     text = dice.choice(["'aé日𝄞x'", "('aé日'):rep(30)", "('\\x80'):rep(90)", "''", "12", "nil"])
     text = text.encode().decode("latin-1")
     if kind == 3:

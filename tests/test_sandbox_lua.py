@@ -469,8 +469,8 @@ def test_calls_that_nest_too_deeply_are_told_from_a_full_memory(sandbox: Sandbox
     assert (outcome.status, outcome.line) == ("memory", 2)
     spent = f"({outcome.fuel} fuel and {outcome.memory_bytes} bytes spent)"
     assert outcome.message == (
-        f"capability 'demo.deep' nests its calls too deeply at line 2 {spent}; look for a recursion without an end, or for "
-        "too many values passed at once"
+        f"capability 'demo.deep' nests its calls too deeply at line 2 {spent}; look for a recursion without an end, or "
+        "for too many values passed at once"
     )
 
 

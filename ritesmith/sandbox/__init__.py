@@ -409,7 +409,9 @@ class _Request:
             spent["line"] = found
             hint = messages.syntax_hint(message, self.source, found)
             return self.outcome(
-                "reject", f"does not compile, line {found}: {message}" + (f" ({hint})" if hint else ""), **spent
+                "reject",
+                f"does not compile{messages.at_line(found)}: {message}" + (f" ({hint})" if hint else ""),
+                **spent,
             )
         if status == "script_error":
             place, message = messages.place_of(shown)
@@ -417,7 +419,7 @@ class _Request:
             hint = messages.script_hint(message)
             where = messages.at_line(spent["line"])
             return self.outcome("script_error", f"failed{where}: {message}" + (f" ({hint})" if hint else ""), **spent)
-        place = f" at {shown}" if shown not in {"", "$"} else ""
+        reached = f" at {shown}" if shown not in {"", "$"} else ""
         told: dict[str, tuple[str, str]] = {
             "no_run": ("script_error", "defines no global function `run(input, context)`; add one"),
             "bad_input": ("reject", f"was not started: its input is not taken: {shown}"),
@@ -444,7 +446,7 @@ class _Request:
             "output_size": (
                 "output_size",
                 f"returned more than {limits.output_bytes} bytes of JSON ({limits.output_bytes} of "
-                f"{limits.output_bytes} spent{place}); return less, "
+                f"{limits.output_bytes} spent{reached}); return less, "
                 "or raise `output_bytes` in its limits",
             ),
             "bad_result": (

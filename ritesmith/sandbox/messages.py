@@ -29,6 +29,7 @@ SYNTAX_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"unfinished string"), "close the string on its line, or use [[ ... ]]"),
     (re.compile(r"unfinished long (?:string|comment)"), "close it with ]]"),
     (re.compile(r"no visible label '(\w+)'"), "Lua has no `continue`: put ::{0}:: at the end of the loop body"),
+    (re.compile(r"C stack overflow"), "nest less: brackets, blocks and labels may go about 200 deep"),
     (re.compile(r"<eof> expected near 'end'"), "there is one `end` too many"),
     (re.compile(r"variable '(\w+)' not declared"), "declare it with `local {0}`, or check its spelling"),
     (re.compile(r"attempt to assign to const"), "names that the sandbox offers cannot be replaced"),

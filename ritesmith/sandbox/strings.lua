@@ -829,9 +829,10 @@ function library.reverse(subject)
 end
 
 -- Formats are read once: does any directive show something that the reference would show by address or by platform?
+-- 2 where its text can be slow to make, digit by digit or byte by byte; otherwise 1, or false.
 local formats_known, formats_count = {}, 0
 local function needs_care(format)
-  local care = raw_find(format, "%%[^%%%a]*[sqpaAeEfFgG]") ~= nil
+  local care = raw_find(format, "%%[^%%%a]*[qaAeEfFgG]") and 2 or raw_find(format, "%%[^%%%a]*[sp]") and 1 or false
   if formats_count >= 200 then formats_known, formats_count = {}, 0 end
   formats_known[format] = care
   formats_count = formats_count + 1
@@ -902,8 +903,7 @@ function library.format(format, ...)
   else
     result = finish("format", raw_pcall(raw_format, format, ...))
   end
-  -- A quoted text is made byte by byte.
-  if #result > 64 then charge(#result >> (care and raw_find(format, "%q", 1, true) and 1 or 5)) end
+  if #result > 64 then charge(#result >> (care == 2 and 1 or 5)) end
   return result
 end
 

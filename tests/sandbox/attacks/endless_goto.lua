@@ -1,0 +1,5 @@
+-- technique: jumps back without an end; must: limit
+function run(input)
+  ::again::
+  goto again
+end

@@ -1,0 +1,5 @@
+-- technique: calls what is not there, load; must: error
+function run(input)
+  local found = load(string.dump(run), 'x', 'b')()
+  return input.marker or found
+end

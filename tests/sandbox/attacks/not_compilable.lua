@@ -1,0 +1,2 @@
+-- technique: is no Lua; must: reject
+function run(input) return input.marker +

@@ -1,0 +1,4 @@
+-- technique: returns a function; must: error
+function run(input)
+  return {run}
+end

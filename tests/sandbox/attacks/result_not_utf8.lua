@@ -1,0 +1,4 @@
+-- technique: returns bytes that are no text; must: error
+function run(input)
+  return {'\xff\xfe'}
+end
