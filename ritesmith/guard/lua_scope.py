@@ -6,7 +6,7 @@ one pass with its own stack of work, `flow` one pass backwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from typing import Any
 
 from ritesmith.guard.lua_tree import Node, Tree
@@ -15,6 +15,7 @@ _PATH_PARTS = 6
 VISIT = None  # as a handler: look up the one for the node's kind
 _NEAR_READS = 50
 _NEAR_LOCALS = 200
+_RAISING_DEPTH = 4  # so many functions that always raise, each by calling the next, are followed
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
 
 
@@ -460,17 +461,31 @@ class _Resolver:
             self.push_all(node.children)
 
 
-def never_returns(scopes: Scopes, call: Node) -> bool:
-    """Whether control surely doesn't come back from a call: error, fail, assert(false)."""
+def never_returns(scopes: Scopes, call: Node, raising: Collection[Function] = ()) -> bool:
+    """Whether control surely doesn't come back from a call: error, fail, assert(false), or one of `raising`."""
     path = scopes.path(call.children[0])
     if path == "assert":
         given = call.children[1].children
         return bool(given) and given[0].kind in ("false", "nil")
-    return path in ("error", "fail")
+    return path in ("error", "fail") or (bool(raising) and scopes.function_of(call.children[0]) in raising)
 
 
 def flow(scopes: Scopes) -> set[Node]:
-    """The statements and blocks that control never comes out of at their end."""
+    """The statements and blocks that control never comes out of at their end.
+
+    A local function that always ends in an error counts as `error` does, also through another such function.
+    """
+    raising: set[Function] = set()
+    for _ in range(_RAISING_DEPTH):
+        ends = _flow(scopes, raising)
+        more = {each for each in scopes.functions.values() if not each.returns and each.block in ends}
+        if more <= raising:
+            break
+        raising |= more
+    return ends
+
+
+def _flow(scopes: Scopes, raising: Collection[Function]) -> set[Node]:
     ends: set[Node] = set()
     loops = {loop.node: loop for loop in scopes.loops}
     for node in reversed(scopes.tree.nodes):
@@ -478,7 +493,8 @@ def flow(scopes: Scopes) -> set[Node]:
         if kind in ("return_statement", "break_statement", "goto_statement"):
             ends.add(node)
         elif kind == "function_call":
-            if node.parent is not None and node.parent.kind in ("block", "chunk") and never_returns(scopes, node):
+            statement = node.parent is not None and node.parent.kind in ("block", "chunk")
+            if statement and never_returns(scopes, node, raising):
                 ends.add(node)
         elif kind in ("block", "chunk"):
             # A label may be jumped to: what follows it counts as reachable.

@@ -133,3 +133,25 @@ if helper then run = helper end
 run = nil --! run_missing "no function"
 ----
 run = {call = 1} --! run_missing
+----
+--: {"output": {"type": "object"}}
+-- A local function that always fails ends `run` as `fail` does, also through another one.
+local function stop(code) fail(code, "no " .. code) end
+local function refuse(code, ok)
+  if ok then stop("odd") else stop(code) end
+end
+function run(input)
+  if input.a then return {input.a} end
+  refuse("none", input.b)
+end
+----
+--: {"output": {"type": "object"}}
+local function maybe(ok) if not ok then fail("no", "no") end end
+function run(input)
+  if input.a then return {input.a} end
+  maybe(input.b)
+end --! missing_return
+----
+local function stop() error("x") end
+local function f(x) stop() x = 1 return x end --! unreachable
+return f
