@@ -10,8 +10,18 @@ import pytest
 
 from ritesmith.app import Checked, RiteSmith
 from ritesmith.guard.generate import EXTREMES, make, plain
-from ritesmith.guard.trial import trial
-from ritesmith.models import JSON, HostError, HostReply, Schema
+from ritesmith.guard.trial import Instead, capability_trial, trial
+from ritesmith.models import (
+    JSON,
+    CapabilityExample,
+    Contract,
+    HostError,
+    HostFunction,
+    HostReply,
+    Limits,
+    Outcome,
+    Schema,
+)
 from ritesmith.rehearsal import Rehearsal, play_capability
 from ritesmith.schemas import problems
 
@@ -206,6 +216,49 @@ def test_an_answer_given_instead_of_the_worlds_leaves_the_world_alone(app: RiteS
     assert played.before == played.after == example.store
     assert (played.outcome.status, played.outcome.code) == ("fail", "store_conflict")
     assert [call.function for call in played.calls][-1] == "store.put"
+
+
+def test_what_lies_outside_the_world_is_answered_from_its_schema_on_made_inputs() -> None:
+    rate = HostFunction(
+        name="rates.get",
+        description="a rate",
+        input=obj(day=TEXT),
+        output=obj(rate={"type": "number", "minimum": 1, "maximum": 9}),
+        effect="read",
+        outside=True,
+    )
+    contract = Contract.model_validate(
+        {
+            "name": "test.rate",
+            "intent": "a rate",
+            "input": obj(day=TEXT),
+            "output": obj(rate=NUMBER),
+            "grants": {"rates.get": {}},
+            "examples": [{"input": {"day": day}, "error": "closed"} for day in ("sunday", "saturday")],
+        }
+    )
+    given: list[JSON] = []
+
+    def play(world: CapabilityExample, input: JSON, instead: Instead) -> Outcome:
+        reply = instead(0, "rates.get", input)
+        assert reply is not None
+        given.append(reply.result)
+        return Outcome(status="ok" if reply.result["rate"] < 9 else "script_error", line=3)
+
+    met = Rehearsal(met=True, problems=(), status="fail", error="closed")
+    report = capability_trial(
+        contract,
+        contract.examples,
+        rehearse=lambda example: met,
+        again=lambda example: met,
+        play=play,
+        unchanged=lambda example: True,
+        catalog={"rates.get": rate},
+        limits=Limits(),
+    )
+    assert len(given) == report.generated > 5
+    assert [problems(rate.output, each) for each in given] == [[]] * len(given)
+    assert [(finding.code, finding.where.line) for finding in report.findings] == [("trial_script_error", 3)]
 
 
 def _bundled(path: str) -> Any:

@@ -271,9 +271,9 @@ class _Trial:
             world = self.examples[each.base][0] if each.base is not None else _NOWHERE
             hint = "handle it, refuse it by fail(code, message), or narrow the input schema"
             what = f"on the valid input {_short(each.value)}"
-            self.run(
-                world, each.value, _the_world, what, f"{hint} (case {case}, seed '{self.seed}/input')", each.extreme
-            )
+            told = f"{hint} (case {case}, seed '{self.seed}/input')"
+            outside = _Answers(self, random.Random(f"{self.seed}/outside/{case}"), outside_only=True)
+            self.run(world, each.value, outside, what, told, each.extreme)
         return len(made)
 
     def host_results(self) -> int:
@@ -285,7 +285,7 @@ class _Trial:
             rounds = max(1, HOST_RESULTS_MAX // sum(bool(each.calls) for _, each in self.examples))
             for round_ in range(rounds):
                 seed = f"{self.seed}/host/{index}/{round_}"
-                made = _Answers(self, random.Random(seed), round_)
+                made = _Answers(self, random.Random(seed))
                 self.run(
                     example,
                     example.input,
@@ -369,18 +369,21 @@ class _Failing:
 
 
 class _Answers:
-    """Made answers for the host calls of one execution: what examples saw, and what the schema allows beside it."""
+    """Made answers for the host calls of one execution: what examples saw, and what the schema allows beside it.
 
-    def __init__(self, owner: _Trial, chance: random.Random, round_: int) -> None:
+    With `outside_only` the throw-away world answers what it can, and only what lies outside it is made.
+    """
+
+    def __init__(self, owner: _Trial, chance: random.Random, *, outside_only: bool = False) -> None:
         self.owner = owner
         self.chance = chance
-        self.round = round_
+        self.outside_only = outside_only
         self.given: list[str] = []
 
     def __call__(self, index: int, name: str, args: JSON) -> HostReply | None:
-        if name not in self.owner.catalog:
-            return None
         declaration = self.owner.catalog[name]
+        if self.outside_only and not declaration.outside:
+            return None
         place = _place(declaration, args)
         seen = [
             call.reply.result
@@ -403,10 +406,6 @@ def _place(declaration: HostFunction, args: JSON) -> str:
     """Where a call goes, as far as a grant narrows it: documents of one namespace look alike, those of two do not."""
     given = args if isinstance(args, dict) else {}
     return json.dumps([given.get(plural.removesuffix("s")) for plural in declaration.narrows])
-
-
-def _the_world(index: int, name: str, args: JSON) -> HostReply | None:
-    return None
 
 
 _NOWHERE = CapabilityExample(input=None)
