@@ -31,7 +31,7 @@ WIDE = Limits(fuel=10**12, deadline_seconds=120, memory_bytes=512 * 1024 * 1024,
 TINY = "function run(input) return {n = input.n + 1} end"
 
 PROGRAMS = {
-    "fib(27)": "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(27)",
+    "fib(29)": "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(29)",
     "n-body, 3000 steps": """
       local bodies = {}
       for i = 1, 5 do bodies[i] = {x = i, y = i * 2.5, z = i / 3, vx = 0, vy = 0, vz = 0, m = 1 / i} end
@@ -209,98 +209,196 @@ def programs(sandbox: Sandbox) -> None:
 
 # ---------------------------------------------------------------- what a user would pick instead
 
-PYTHON_FIB = "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
-PYTHON_TEXT = (
-    "out = []\nfor i in range(3000):\n    out.append(str(i) + ' of ' + str(i * 2))\nresult = len(','.join(out))\n"
-)
-PYTHON_LOOP = "while True:\n    pass\n"
-PYTHON_MEMORY = "data = []\nwhile True:\n    data.append('x' * 1000000)\n"
+COLUMNS = ("fib(20)", "n-body", "text", "transform")
+TRIALS = ("endless loop", "memory", "catching it", "a file")
+SECONDS = 12.0
+"""A trial that has not ended by then was not stopped."""
 
-HOOKED_LUA = """
-import lupa.lua55, time
+LUA = [
+    "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(20)",
+    PROGRAMS["n-body, 3000 steps"].replace("3000", "300"),
+    "local out = {} for i = 1, 3000 do out[i] = i .. ' of ' .. i * 2 end return #table.concat(out, ',')",
+    "local totals = {} for i = 1, 2000 do local key = 'k' .. i % 50 totals[key] = (totals[key] or 0) + i * 2 end "
+    "local n = 0 for key, total in pairs(totals) do if total > 79000 then n = n + #key end end return n",
+]
+PYTHON = [
+    "def fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\nfib(20)\n",
+    """
+bodies = [[i, i * 2.5, i / 3, 0.0, 0.0, 0.0, 1 / i] for i in range(1, 6)]
+for step in range(300):
+    for i in range(5):
+        a = bodies[i]
+        for j in range(i + 1, 5):
+            b = bodies[j]
+            dx = a[0] - b[0]
+            dy = a[1] - b[1]
+            dz = a[2] - b[2]
+            d = dx * dx + dy * dy + dz * dz + 0.01
+            f = 0.001 / (d * d ** 0.5)
+            a[3] = a[3] - dx * b[6] * f
+            a[4] = a[4] - dy * b[6] * f
+            a[5] = a[5] - dz * b[6] * f
+            b[3] = b[3] + dx * a[6] * f
+            b[4] = b[4] + dy * a[6] * f
+            b[5] = b[5] + dz * a[6] * f
+    for a in bodies:
+        a[0] = a[0] + a[3] * 0.001
+        a[1] = a[1] + a[4] * 0.001
+        a[2] = a[2] + a[5] * 0.001
+bodies[0][0]
+""",
+    "out = []\nfor i in range(3000):\n    out.append(str(i) + ' of ' + str(i * 2))\nlen(','.join(out))\n",
+    "totals = {}\nfor i in range(1, 2001):\n    key = 'k' + str(i % 50)\n    totals[key] = totals.get(key, 0) + i * 2\n"
+    "n = 0\nfor key in totals:\n    if totals[key] > 79000:\n        n = n + len(key)\nn\n",
+]
+SCRIPT = [
+    "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(20)",
+    """var bodies = [];
+    for (var i = 1; i <= 5; i++) bodies.push({x: i, y: i * 2.5, z: i / 3, vx: 0, vy: 0, vz: 0, m: 1 / i});
+    for (var step = 0; step < 300; step++) {
+      for (var i = 0; i < 5; i++) { var a = bodies[i]; for (var j = i + 1; j < 5; j++) { var b = bodies[j];
+        var dx = a.x - b.x, dy = a.y - b.y, dz = a.z - b.z, d = dx * dx + dy * dy + dz * dz + 0.01;
+        var f = 0.001 / (d * Math.sqrt(d));
+        a.vx -= dx * b.m * f; a.vy -= dy * b.m * f; a.vz -= dz * b.m * f;
+        b.vx += dx * a.m * f; b.vy += dy * a.m * f; b.vz += dz * a.m * f } }
+      for (var a of bodies) { a.x += a.vx * 0.001; a.y += a.vy * 0.001; a.z += a.vz * 0.001 } } bodies[0].x""",
+    "var out = []; for (var i = 0; i < 3000; i++) out.push(i + ' of ' + i * 2); out.join(',').length",
+    "var totals = {}; for (var i = 1; i <= 2000; i++) { var k = 'k' + i % 50; totals[k] = (totals[k] || 0) + i * 2 } "
+    "var n = 0; for (var k in totals) if (totals[k] > 79000) n += k.length; n",
+]
+LUA_TRIALS = [
+    "while true do end",
+    "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(1000000) .. i end",
+    "while true do pcall(function() while true do end end) end",
+    # The way round an absent io: lupa's own table leads to every class of Python.
+    """if io then return io.open('/etc/hostname'):read('a') end
+    local get = python.as_attrgetter
+    local classes = get(get(get(python.none).__class__).__base__).__subclasses__()
+    for class in python.iter(classes) do
+      if get(class).__name__ == '_wrap_close' then
+        local names = get(get(class).__init__).__globals__
+        return tostring(get(names['__builtins__']['open']('/etc/hostname')).read())
+      end
+    end""",
+]
+PYTHON_TRIALS = [
+    "while True:\n    pass\n",
+    "data = []\nwhile True:\n    data.append('x' * 1000000 + str(len(data)))\n",
+    "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass\n",
+    "open('/etc/hostname').read()\n",
+]
+SCRIPT_TRIALS = [
+    "while (true) {}",
+    "var a = []; while (true) a.push('x'.repeat(1e6) + a.length)",
+    "while (true) { try { while (true) {} } catch (e) {} }",
+    "require('fs').readFileSync('/etc/hostname')",
+]
+OTHERS: dict[str, tuple[str, str, list[str], list[str]]] = {
+    "lupa with a hook": (
+        "lupa",
+        """
+import lupa.lua55
 lua = lupa.lua55.LuaRuntime(register_eval=False, register_builtins=False, max_memory=64 << 20)
-run = lua.eval('''function(code)
-  local n = 0
-  debug.sethook(function() n = n + 1000 if n > 2e9 then error("fuel") end end, "", 1000)
-  return load(code)() end''')
-"""
+go = lua.execute('''
+local hook, load = debug.sethook, load
+for _, name in ipairs{"io", "os", "debug", "package", "require", "load", "loadfile", "dofile"} do _G[name] = nil end
+return function(code)
+  local n, chunk = 0, assert(load(code))
+  hook(function() n = n + 1000 if n > 5e7 then error("fuel") end end, "", 1000)
+  return chunk() end''')
+""",
+        LUA,
+        LUA_TRIALS,
+    ),
+    "pydantic-monty": (
+        "pydantic_monty",
+        "import pydantic_monty\nlimits = {'max_feed_duration_secs': 2, 'max_memory': 64 << 20}\n"
+        "session = pydantic_monty.Monty().__enter__().checkout(limits=limits).__enter__()\n"
+        "def go(code):\n    return session.feed_run(code)",
+        PYTHON,
+        PYTHON_TRIALS,
+    ),
+    "quickjs": (
+        "quickjs",
+        "import quickjs\ndef go(code):\n"
+        "    c = quickjs.Context(); c.set_memory_limit(64 << 20); c.set_time_limit(2); return c.eval(code)",
+        SCRIPT,
+        SCRIPT_TRIALS,
+    ),
+    "RestrictedPython": (
+        "RestrictedPython",
+        "from RestrictedPython import compile_restricted, safe_globals\n"
+        "from RestrictedPython.Eval import default_guarded_getitem, default_guarded_getiter\n"
+        "def go(code):\n"
+        "    names = dict(safe_globals, _getiter_=default_guarded_getiter, _getitem_=default_guarded_getitem,\n"
+        "                 _write_=lambda value: value, __name__='x', __metaclass__=type)\n"
+        "    exec(compile_restricted(code, 'x', 'exec'), names)\n",
+        PYTHON,
+        PYTHON_TRIALS,
+    ),
+    "smolagents local executor": (
+        "smolagents",
+        "from smolagents.local_python_executor import LocalPythonExecutor\n"
+        "def go(code):\n    e = LocalPythonExecutor([]); e.send_tools({}); return e(code)",
+        PYTHON,
+        PYTHON_TRIALS,
+    ),
+}
 
 
-def in_child(setup: str, code: str, seconds: float = 6.0) -> str:
-    """Run a piece of Python in a child, with at most 2 GB; what it printed, or how it ended."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+def in_child(setup: str, code: str) -> str:
+    """What a piece of Python printed in a child that has 2 GB at most, or how it ended."""
+    limit = "import resource, time\nresource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", limit + setup + "\n" + code], capture_output=True, timeout=seconds, text=True
+            [sys.executable, "-c", f"{limit}{setup}\n{code}"], capture_output=True, timeout=SECONDS, text=True
         )
     except subprocess.TimeoutExpired:
-        return f"still running after {seconds:g} s"
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "Error" in line or "Exception" in line]
-        return (lines or [f"exit {done.returncode}"])[-1].strip()[:60]
-    return done.stdout.strip()[:60]
+        return f"NOT in {SECONDS:g} s"
+    return done.stdout.strip() if done.returncode == 0 else f"died ({done.returncode})"
 
 
-def timed(call: str) -> str:
-    return (
-        f"import time\nbegan = time.perf_counter()\n{call}\nprint('%.1f ms' % ((time.perf_counter() - began) * 1000))"
-    )
+def timed(program: str) -> str:
+    """Median of five, after one to warm up."""
+    return f"""
+taken = []
+for _ in range(6):
+    began = time.perf_counter()
+    go({program!r})
+    taken.append(time.perf_counter() - began)
+print("%.1f" % (sorted(taken[1:])[2] * 1000))"""
+
+
+def tried(trial: str) -> str:
+    """Says whether the limit or the refusal was the sandbox's own."""
+    return f"""
+try:
+    answer = go({trial!r})
+except BaseException as error:
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print("NOT at %d MB" % used if used > 1500 else "stopped")
+else:
+    print("REACHED" if answer and "output=None" not in str(answer) else "nothing")"""
 
 
 def others(sandbox: Sandbox) -> None:
-    print("\nOther sandboxes: fib(20), 3000 pieces of text, an endless loop, memory without end")
-    fib = "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(20)"
-    text = "local out = {} for i = 1, 3000 do out[i] = i .. ' of ' .. i * 2 end return #table.concat(out, ',')"
-    ours = [f"{milliseconds(partial(sandbox.run, f'function run() {body} end', {}), 9):.1f} ms" for body in (fib, text)]
-    endless = ["while true do end", "local t = {} for i = 1, math.huge do t[i] = ('x'):rep(1000000) .. i end"]
-    ours += [sandbox.run(f"function run() {body} end", {}).status for body in endless]
-    print(f"  {'ritesmith':<26}" + " | ".join(ours))
-    js_fib = "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(20)"
-    js_text = "var out = []; for (var i = 0; i < 3000; i++) out.push(i + ' of ' + i * 2); out.join(',').length"
-    monty = (
-        "import pydantic_monty\nlimits = {'max_feed_duration_secs': 2, 'max_memory': 64 << 20}\n"
-        "session = pydantic_monty.Monty().__enter__().checkout(limits=limits).__enter__()\n"
-        "def go(code):\n    return session.feed_run(code)"
-    )
-    restricted = (
-        "from RestrictedPython import compile_restricted, safe_globals\n"
-        "from RestrictedPython.Eval import default_guarded_getiter\n"
-        "def go(code):\n"
-        "    names = dict(safe_globals, _getiter_=default_guarded_getiter, __name__='x', __metaclass__=type)\n"
-        "    exec(compile_restricted(code, 'x', 'exec'), names)\n"
-    )
-    smol = (
-        "from smolagents.local_python_executor import LocalPythonExecutor\n"
-        "def go(code):\n    e = LocalPythonExecutor([]); e.send_tools({}); return e(code)"
-    )
-    quick = (
-        "import quickjs\ndef go(code):\n"
-        "    c = quickjs.Context(); c.set_memory_limit(64 << 20); c.set_time_limit(2); return c.eval(code)"
-    )
-    python = [PYTHON_FIB + "fib(20)\n", PYTHON_TEXT, PYTHON_LOOP, PYTHON_MEMORY]
-    scripts: dict[str, tuple[str, str, list[str]]] = {
-        "lupa with a hook": (
-            "lupa",
-            HOOKED_LUA + "go = run",
-            [fib, text, "while true do pcall(function() while true do end end) end", endless[1]],
-        ),
-        "pydantic-monty": ("pydantic_monty", monty, python),
-        "quickjs": (
-            "quickjs",
-            quick,
-            [js_fib, js_text, "while (true) {}", "var a = []; while (true) a.push('x'.repeat(1e6) + a.length)"],
-        ),
-        "RestrictedPython": ("RestrictedPython", restricted, python),
-        "smolagents local executor": ("smolagents", smol, python),
-    }
-    for name, (module, setup, codes) in scripts.items():
+    print("\nOther sandboxes: the same programs, in ms; then whether limits and refusals of their own stop the trials")
+    print(f"  {'':<26}" + "".join(f"{name:>11}" for name in COLUMNS) + "".join(f"{name:>16}" for name in TRIALS))
+    words = [f"{milliseconds(partial(sandbox.run, f'function run() {body} end', {}), 9):.1f}" for body in LUA]
+    statuses = [sandbox.run(f"function run() {body} end", {}).status for body in LUA_TRIALS]
+    print_row("ritesmith", words, ["REACHED" if status == "ok" else "stopped" for status in statuses])
+    for name, (module, setup, programs, trials) in OTHERS.items():
         try:
             importlib.import_module(module)
         except ImportError:
             print(f"  {name:<26}not installed")
             continue
-        answers = [in_child(setup, timed(f"go({code!r})")) for code in codes]
-        print(f"  {name:<26}" + " | ".join(answers))
+        words = [in_child(setup, timed(program)) for program in programs]
+        print_row(name, words, [in_child(setup, tried(trial)) for trial in trials])
+
+
+def print_row(name: str, words: list[str], answers: list[str]) -> None:
+    print(f"  {name:<26}" + "".join(f"{word:>11}" for word in words) + "".join(f"{each:>16}" for each in answers))
 
 
 def main() -> None:
