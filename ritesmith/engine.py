@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Lock
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -207,6 +208,8 @@ class Driver:
         self.pool: ThreadPoolExecutor | None = None
         self.executing = 0
         self.closed = False
+        self.door = Lock()
+        """Held to post a letter, and to close: nobody waits for an answer from a driver that is gone."""
         self.version = self._version()
 
     def __enter__(self) -> Driver:
@@ -216,11 +219,14 @@ class Driver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give every run back. A script that still runs finds nobody to journal its calls, and is abandoned."""
-        self.closed = True
+        with self.door:
+            self.closed = True
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
         while not self.mail.empty():
             self.mail.get()()
+        for reply in self.replies:
+            reply()
         for driven in self.runs.values():
             driven.lease.release()
 
@@ -303,7 +309,6 @@ class Driver:
 
     def _commit(self) -> None:
         changed, self.changed = list(self.changed.values()), {}
-        replies, self.replies = self.replies, []
         if changed:
             work = [(driven.lease, driven.work) for driven in changed]
             for driven in changed:
@@ -311,6 +316,7 @@ class Driver:
             for driven, error in zip(changed, self.engine.journal.commit(work), strict=True):
                 if error is not None:
                     self._drop(driven, error)
+        replies, self.replies = self.replies, []
         for reply in replies:
             reply()
 
@@ -426,7 +432,8 @@ class Driver:
         if not alone or len(driven.lease.state.live) > 1:
             return False
         grants = self._capability(driven, command).contract.grants
-        return not any(self.engine.catalog[name].outside for name in grants)
+        catalog = self.engine.catalog
+        return not any(name in catalog and catalog[name].outside for name in grants)
 
     def _capability(self, driven: Driven, command: saga.Invoke) -> Capability:
         return self.engine.library.capability(driven.lease.state.capabilities[command.capability])
@@ -457,12 +464,13 @@ class Driver:
                 step.run()
             except BaseException as raised:  # noqa: BLE001  it belongs to the thread that drives, which raises it
                 error = raised
-            self.mail.put(partial(ended, error))
+            with suppress(_GoneError):
+                self._post(partial(ended, error))
 
         def ended(error: BaseException | None) -> None:
             self.executing -= 1
             if self.closed or driven.error is not None:
-                return
+                return  # what it did is in the journal, and whoever takes the run executes it again
             if isinstance(error, RiteSmithError):
                 self._drop(driven, error)
             elif error is not None:
@@ -491,13 +499,19 @@ class Driver:
             self.replies.append(reply)
 
         def reply() -> None:
-            if made and driven.error is None:
+            if made and driven.error is None and not self.closed:
                 done.set_result(made[0])
             else:
                 done.set_exception(driven.error or _GoneError())
 
-        self.mail.put(receive)
+        self._post(receive)
         return done.result()
+
+    def _post(self, letter: Callable[[], None]) -> None:
+        with self.door:
+            if self.closed:
+                raise _GoneError
+            self.mail.put(letter)
 
     # ------------------------------------------------------------ waiting
 

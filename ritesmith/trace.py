@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import computed_field
+
 from ritesmith import saga
 from ritesmith.models import FINAL_STATUSES, JSON, Entry, Value
 
@@ -72,6 +74,7 @@ class RunView(Value):
     """The run that called it."""
     lua_version: str = ""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def waiting(self) -> WaitingView | None:
         """What it waits for, when that is one thing; the first of several."""

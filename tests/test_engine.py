@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import pytest
 
 from ritesmith import hosts, saga
 from ritesmith.app import RiteSmith
-from ritesmith.engine import Engine, Library
+from ritesmith.engine import Engine
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
 from ritesmith.models import (
     FINAL_STATUSES,
@@ -626,7 +627,7 @@ def capability(text: str) -> Capability:
 
 def changed(app: RiteSmith, text: str) -> None:
     """From now on the run's capability is another text: as if the runtime or the file had changed under it."""
-    library = Library(workflow=app.library.workflow, capability=lambda digest: capability(text))
+    library = replace(app.library, capability=lambda digest: capability(text))
     app.engine.library = library
 
 
