@@ -250,14 +250,17 @@ class Driver:
         while True:
             invokes = self._decide()
             self._commit()
-            if len(invokes) == 1 and self.executing == 0 and self._is_quick(*invokes[0]):
+            if self._look_for_messages():  # what came may forbid what was decided; none of it has begun
+                for driven, command in invokes:
+                    del driven.running[command.path]
+                    self._wake(driven)
+            elif len(invokes) == 1 and self.executing == 0 and self._is_quick(*invokes[0]):
                 self._execute_here(*invokes[0])
             else:
                 for driven, command in invokes:
                     self._execute(driven, command)
                 if not self.ready and not self._wait(wait_seconds):
                     return
-            self._look_for_messages()
 
     # ------------------------------------------------------------ deciding and committing
 
@@ -342,14 +345,16 @@ class Driver:
         """Changes when another connection has committed something to the file."""
         return int(self.engine.journal.connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def _look_for_messages(self) -> None:
+    def _look_for_messages(self) -> bool:
+        """Whether something came from another process for one of these runs."""
         version = self._version()
-        if version != self.version:
-            self.version = version
-            for driven in list(self.runs.values()):
-                self._take_messages(driven)
+        if version == self.version:
+            return False
+        self.version = version
+        return any([self._take_messages(driven) for driven in list(self.runs.values())])
 
-    def _take_messages(self, driven: Driven) -> None:
+    def _take_messages(self, driven: Driven) -> bool:
+        taken = False
         for message in self.engine.journal.messages(driven.lease.run):
             state = driven.lease.state
             try:
@@ -364,6 +369,8 @@ class Driver:
                 self._append(driven, record)
             self._in_this_round(driven, partial(self.engine.journal.taken, message))
             self._wake(driven)
+            taken = True
+        return taken
 
     # ------------------------------------------------------------ called runs
 

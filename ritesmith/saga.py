@@ -609,11 +609,9 @@ def child_ended(workflow: Workflow, state: State, command: Await, child: State) 
     if child.status != "succeeded":
         why = child.error or {"code": child.status, "message": f"it ended {child.status}"}
         error = {"code": why["code"], "message": f"run '{child.run}' of '{child.workflow}': {why['message']}"}
-        data["output"] = None
-        data["error"] = error | {"node": command.path}
         handler = _handler(node, str(error["code"]))
-        if handler is not None:
-            data = {**data, "next": handler, "handled": data.pop("error")}
+        data |= {"output": None, "next": handler}
+        data["error" if handler is None else "handled"] = error | {"node": command.path}
     return Record("child_ended", command.path, track.attempt, data)
 
 
