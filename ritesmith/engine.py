@@ -351,7 +351,8 @@ class Driver:
         if version == self.version:
             return False
         self.version = version
-        return any([self._take_messages(driven) for driven in list(self.runs.values())])
+        taken = [self._take_messages(driven) for driven in list(self.runs.values())]
+        return any(taken)
 
     def _take_messages(self, driven: Driven) -> bool:
         taken = False
