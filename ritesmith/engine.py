@@ -277,12 +277,13 @@ class Driver:
 
     def _advance(self, driven: Driven) -> Iterator[saga.Invoke]:
         while driven.error is None:
-            command = saga.decide(driven.workflow, driven.lease.state, self.engine.clock.now(), driven.running)
+            now = driven.lease.now()
+            command = saga.decide(driven.workflow, driven.lease.state, now, driven.running)
             match command:
                 case saga.Record(kind="child_started"):
                     self._call(driven, command)
                 case saga.Record():
-                    self._append(driven, command)
+                    self._append(driven, command, now)
                     if command.kind == "wait_started":
                         self._take_messages(driven)  # the answer may have come before the question
                 case saga.Invoke():
@@ -301,8 +302,8 @@ class Driver:
                     self._finished(driven)
                     return
 
-    def _append(self, driven: Driven, record: saga.Record) -> None:
-        driven.lease.append(record)
+    def _append(self, driven: Driven, record: saga.Record, at: float | None = None) -> None:
+        driven.lease.append(record, at)
         self._in_this_round(driven)
 
     def _in_this_round(self, driven: Driven, work: Callable[[], object] | None = None) -> None:
@@ -491,7 +492,8 @@ class Driver:
 
     def _executed(self, driven: Driven, step: Step) -> None:
         del driven.running[step.invoke.path]
-        self._append(driven, step.record(driven.workflow))
+        now = driven.lease.now()
+        self._append(driven, step.record(driven.workflow, now), now)
         self._wake(driven)
 
     def _in_the_driving_thread(self, driven: Driven, work: Callable[[], T]) -> T:
@@ -610,6 +612,23 @@ def narrowed(limits: Limits, others: Mapping[str, Any]) -> Limits:
     return limits.model_copy(update=smaller) if smaller else limits
 
 
+def execute_step(
+    sandbox: Runner, capability: Capability, invoke: saga.Invoke, seed: str, *, limits: Limits, **more: Any
+) -> Outcome:
+    """Execute what the interpreter asks for, within what the run's budget leaves; `seed` is the run's."""
+    left = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
+    seeded = _seed(seed, invoke.path, invoke.attempt)
+    return execute(
+        sandbox,
+        capability,
+        invoke.input,
+        context=invoke.context,
+        limits=narrowed(limits, left),
+        seed=seeded,
+        **more,
+    )
+
+
 class _UnknownEffectError(Exception):
     """A write was started before a crash, and must not be repeated to find out whether it happened."""
 
@@ -642,19 +661,16 @@ class Step:
 
     def run(self) -> None:
         """Execute the script. Raises JournalMismatch when it does not do again what the journal holds."""
-        invoke = self.invoke
-        limits = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
         try:
-            outcome = execute(
+            outcome = execute_step(
                 self.engine.sandbox,
                 self.capability,
-                invoke.input,
-                context=invoke.context,
-                limits=narrowed(self.engine.limits, limits),
+                self.invoke,
+                self.lease.state.seed,
+                limits=self.engine.limits,
                 host=self.host,
                 results=self.results,
                 on_recorded=self.check,
-                seed=_seed(self.lease.state.seed, invoke.path, invoke.attempt),
             )
             self._end(outcome)
         except _UnknownEffectError:
@@ -664,11 +680,11 @@ class Step:
             outcome = outcome.model_copy(update={"retry_after_seconds": error.retry_after_seconds})
         self.outcome = outcome
 
-    def record(self, workflow: Workflow) -> saga.Record:
+    def record(self, workflow: Workflow, now: float) -> saga.Record:
         """The entry that it makes, after `run`."""
         if self.outcome is None:
             return saga.Record("effect_unknown", self.invoke.path, self.invoke.attempt)
-        return saga.conclude(workflow, self.lease.state, self.invoke, self.outcome, self.engine.clock.now())
+        return saga.conclude(workflow, self.lease.state, self.invoke, self.outcome, now)
 
     def check(self, index: int, name: str, args: JSON) -> None:
         """The script makes a call that the journal holds: it must be that very call."""

@@ -272,10 +272,17 @@ class Lease:
             self.release()
             raise
 
-    def append(self, record: saga.Record) -> Entry:
-        """Add an entry to the state; it is durable with the next `commit`. InvalidInput when it is not JSON."""
+    def now(self) -> float:
+        """The time for the next entry, never before the last one: a clock set back must not reorder a journal."""
+        return max(self.journal.clock(), self.state.updated_at)
+
+    def append(self, record: saga.Record, at: float | None = None) -> Entry:
+        """Add an entry to the state; it is durable with the next `commit`. InvalidInput when it is not JSON.
+
+        `at` is the time that it was decided for, when it tells of one.
+        """
         self._check()
-        at = max(self.journal.clock(), self.state.updated_at)  # a clock that was set back must not reorder a journal
+        at = self.now() if at is None else at
         entry = _entry(self.run, self.state.seq + 1, at, record, self.state.last_hash)
         saga.apply(self.state, entry)
         self.pending.append(entry)

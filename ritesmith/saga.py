@@ -195,7 +195,7 @@ def decide(workflow: Workflow, state: State, now: float, running: Running = NOTH
         return _settled(workflow, state, running, now) or stopped
     due: list[float] = [state.deadline_at]
     for track in list(state.live.values()):
-        command = _turn(workflow, state, track, now, running)
+        command = turn(workflow, state, track, now, running)
         if not isinstance(command, Pause):
             return command
         if command.until is not None:
@@ -238,12 +238,12 @@ def _settle(workflow: Workflow, state: State, track: Track, running: Running, no
     if track.waiting is not None and track.waiting.kind == "child":
         return Await(track.path, track.waiting.data["child"], "cancel")
     if track.unsettled:
-        return _enter(workflow, state, track, now, running)
+        return enter(workflow, state, track, now, running)
     return None
 
 
-def _turn(workflow: Workflow, state: State, track: Track, now: float, running: Running) -> Command:
-    """What one track does next."""
+def turn(workflow: Workflow, state: State, track: Track, now: float, running: Running = NOTHING) -> Command:
+    """What one track does next, in a run that is not being given up."""
     if track.path in running and track.fork is None:
         return Pause(None)
     if track.fork is not None:
@@ -255,7 +255,7 @@ def _turn(workflow: Workflow, state: State, track: Track, now: float, running: R
     try:
         if track.waiting is not None:
             return _wait(workflow, state, track, track.waiting, now, running)
-        return _enter(workflow, state, track, now, running)
+        return enter(workflow, state, track, now, running)
     except ExpressionError as error:
         return step_error(workflow, track, {"code": "bad_expression", "message": error.message})
 
@@ -270,7 +270,8 @@ def _is_closing(track: Track) -> bool:
     return False
 
 
-def _enter(workflow: Workflow, state: State, track: Track, now: float, running: Running) -> Command:
+def enter(workflow: Workflow, state: State, track: Track, now: float, running: Running = NOTHING) -> Command:
+    """What a track does at the node where it stands."""
     assert track.at is not None
     node = workflow.by_id[track.at]
     scope, path = state.scope(track), track.path
@@ -385,7 +386,7 @@ def _wait(workflow: Workflow, state: State, track: Track, waiting: Waiting, now:
     assert track.at is not None
     node = workflow.by_id[track.at]
     if waiting.kind == "retry":
-        return _enter(workflow, state, track, now, running)
+        return enter(workflow, state, track, now, running)
     if isinstance(node, SleepNode):
         return Record("sleep_ended", track.path, data={"by": waiting.data.get("by", "timer"), "next": node.next})
     assert isinstance(node, ApprovalNode | WaitNode)

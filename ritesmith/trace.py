@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import computed_field
-
 from ritesmith import saga
 from ritesmith.models import FINAL_STATUSES, JSON, Entry, Value
 
@@ -68,17 +66,13 @@ class RunView(Value):
     steps: tuple[StepView, ...] = ()
     undone: tuple[str, ...] = ()
     not_undone: tuple[dict[str, Any], ...] = ()
+    waiting: WaitingView | None = None
+    """What it waits for, when that is one thing; the first of several."""
     waits: tuple[WaitingView, ...] = ()
     """All that it waits for; several when branches do."""
     parent: str = ""
     """The run that called it."""
     lua_version: str = ""
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def waiting(self) -> WaitingView | None:
-        """What it waits for, when that is one thing; the first of several."""
-        return self.waits[0] if self.waits else None
 
     @property
     def final(self) -> bool:
@@ -114,6 +108,7 @@ def view(entries: Sequence[Entry]) -> RunView:
             step = steps.setdefault(entry.node, {"path": entry.node, "kind": "task", "started_at": before, "calls": []})
             _tell(step, entry)
         before = entry.at
+    waits = _waits(state)
     return RunView(
         run=state.run,
         workflow=state.workflow,
@@ -130,7 +125,8 @@ def view(entries: Sequence[Entry]) -> RunView:
         steps=tuple(StepView(**step) for step in steps.values()),
         undone=tuple(state.undone),
         not_undone=tuple(state.not_undone),
-        waits=_waits(state),
+        waiting=waits[0] if waits else None,
+        waits=waits,
         parent=(state.parent or {}).get("run", ""),
         lua_version=first.data.get("lua_version", ""),
     )

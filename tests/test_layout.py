@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "journal": VALUES | {"db", "saga"},
     "engine": VALUES | {"journal", "saga", "hosts", "schemas", "sandbox"},
     "dry_run": VALUES | {"saga", "guard"},
+    "replay": VALUES | {"engine", "saga"},
     "rehearsal": VALUES | {"db", "engine", "expr", "hosts", "journal", "saga", "sandbox"},
     "trace": VALUES | {"saga"},
     "forge": VALUES | {"contract", "expr", "schemas", "forge"},
