@@ -33,8 +33,6 @@ NAMES_JUDGED_MAX = 50
 METHODS_COMPARED_MAX = 200
 """Names of methods that are looked at for a near miss, and methods that each is compared with."""
 CLOSE = 0.75
-# Functions that change their first argument.
-_CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
 
 
 class LuaRules(Value):
@@ -314,7 +312,7 @@ class _Names:
                 "write a local function and call it by its name",
             )
             return
-        root = self.scopes.root(base)
+        root = self.types.behind(self.scopes.root(base))
         if root.kind == "function_call" and self.scopes.path(root.children[0]) == "getmetatable":
             given = root.children[1].children
             if given and self.types.is_string(given[0]):
@@ -355,10 +353,12 @@ class _Names:
         if callee.kind == "method_index_expression":
             self.method_call(callee)
             return
-        path = self.scopes.path(callee)
+        changed = self.scopes.changed_by(node)
+        if changed is not None:
+            self.library_write(node, changed)
         given = node.children[1].children
-        if path in _CHANGERS and given and self.rules.is_library(self.scopes.path(given[0])):
-            self.library_write(node, given[0])
+        if len(given) == 3 and given[1].kind == "string" and self.scopes.path(callee) == "rawset":
+            self.metafield(given[1], self.tree.string(given[1]))
 
     def method_call(self, callee: Node) -> None:
         name = self.tree.field(callee)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ritesmith.guard.lua_scope import Function, Loop, Scopes
+from ritesmith.guard.lua_scope import Function, Loop, Scopes, Var
 from ritesmith.guard.lua_tree import Node, Report, Tree, short
 from ritesmith.guard.lua_types import Types
 
@@ -58,6 +58,8 @@ class _Habits:
                 continue
             if any(other.reads for other in var.group) or (var.group and var.group[0] is not var):
                 continue  # it holds the place of a result that is used
+            if self.builtin(var) or (var.writes and all(map(self.among_results, var.writes))):
+                continue
             name = short(", ".join(each.name for each in var.group) if var.group else var.name)
             if var.kind == "function":
                 message, hint = f"the local function '{name}' is never used", "call it or remove it"
@@ -66,6 +68,19 @@ class _Habits:
             else:
                 message, hint = f"the local '{name}' is never used", "use it, remove it, or name it '_'"
             self.report.add("unused_local", var.node, message, hint, severity="warning")
+
+    def builtin(self, var: Var) -> bool:
+        """`local type, pairs = type, pairs`: a row at the top of a file, not all of which need be used."""
+        path = self.scopes.path(var.value) if var.value is not None else None
+        library, _, name = (path or "").rpartition(".")
+        return name == var.name and (not library or library in self.libraries)
+
+    def among_results(self, target: Node) -> bool:
+        """`ok, ignored = f()`: it holds the place of a result."""
+        targets, statement = target.parent, target.parent.parent if target.parent is not None else None
+        if targets is None or statement is None or statement.kind != "assignment_statement":
+            return False
+        return len(targets.children) > len(statement.children[1].children)
 
     def shadowed(self) -> None:
         for node, parameter in self.scopes.shadowing:
@@ -219,8 +234,8 @@ class _Habits:
         for function in self.scopes.functions.values():
             for call in function.calls:
                 callee = self.scopes.function_of(call.children[0])
-                if callee is None or callee.vararg:
-                    continue
+                if callee is None or callee.vararg or callee.block is None:
+                    continue  # a function that does nothing stands for one that would take them
                 given = call.children[1].children
                 if len(given) > len(callee.params) and given[len(callee.params)].kind not in (
                     "function_call", "vararg_expression", "nil",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from ritesmith.contract import near_miss
@@ -11,11 +13,12 @@ from ritesmith.guard.lua_tree import Node, Report, Tree, short
 from ritesmith.guard.lua_types import Types
 from ritesmith.models import Contract, Schema
 
-_CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
 _CONTEXT = ("attempt", "idempotency_key", "node", "now", "partial", "run_id")
 _FAIL_CODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _FAIL_OPTIONS = ("details", "retryable")
 _NO_STRING = frozenset({"number", "true", "false", "table_constructor", "function_definition"})
+# Relations that leave nothing over when all three hold between two values.
+_RELATIONS = {"<": "<", ">": ">", "==": "=", "<=": "<=", ">=": ">=", "~=": "<>"}
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
 
 
@@ -178,10 +181,9 @@ class _RunCheck:
         for target in self.types.targets:
             self.written(target, target)
         for node in self.tree.of("function_call"):
-            if self.scopes.path(node.children[0]) in _CHANGERS:
-                given = node.children[1].children
-                if given:
-                    self.changed(given[0], node)
+            table = self.scopes.changed_by(node)
+            if table is not None:
+                self.changed(table, node)
 
     def written(self, target: Node, at: Node) -> None:
         if target.kind in (*_INDEXES, "method_index_expression"):
@@ -211,7 +213,7 @@ class _RunCheck:
                     "return the output, or fail(code, message)",
                 )
         body = run.block
-        if body is not None and body in self.ends:
+        if body is not None and (body in self.ends or self.complete(body)):
             return
         at = run.node.end - len("end")
         if any(node.children for node in run.returns):
@@ -225,6 +227,47 @@ class _RunCheck:
         else:
             message = "'run' returns nothing, and the contract's output can't be null"
             self.report.add("missing_return", at, message, "return the output")
+
+    def complete(self, body: Node) -> bool:
+        """Whether the body ends in ifs whose conditions leave nothing over, and whose branches all leave."""
+        conditions: list[Node] = []
+        for statement in reversed(body.children):
+            if statement.kind != "if_statement":
+                break
+            branches = [child for child in statement.children if child.kind in ("block", "elseif_statement")]
+            tests = [statement, *(each for each in branches if each.kind == "elseif_statement")]
+            if len(branches) < len(tests) or not all(each in self.ends for each in branches):
+                break
+            conditions += [each.children[0] for each in tests]
+        said: set[str] = set()
+        relations: dict[tuple[str, str], set[str]] = {}
+        compared: dict[str, tuple[Node, set[str]]] = {}
+        for each in conditions:
+            said.add(self.words(each))
+            if each.kind == "unary_expression" and self.tree.operator(each) == "not":
+                said.add(f"not {self.words(each.children[0])}")
+            elif each.kind == "binary_expression" and self.tree.operator(each) in _RELATIONS:
+                left, right = map(self.words, each.children)
+                relations.setdefault((left, right), set()).update(_RELATIONS[self.tree.operator(each)])
+                compared.setdefault(left, (each.children[0], set()))[1].add(right)
+        return (
+            any(f"not {each}" in said for each in said)
+            or any(len(each) == 3 for each in relations.values())
+            or any(self.covers(value, literals) for value, literals in compared.values())
+        )
+
+    def covers(self, value: Node, literals: Collection[str]) -> bool:
+        """Whether these are all values that the contract's input lets an expression have."""
+        schema = self.types.input_part(value) or {}
+        known = [True, False] if schema.get("type") == "boolean" else schema.get("enum", ())
+        words = [str(each).lower() if isinstance(each, bool) else json.dumps(each) for each in known]
+        return bool(words) and all(each in literals for each in words)
+
+    def words(self, node: Node) -> str:
+        """An expression's text, with strings and spaces written in one way."""
+        while node.kind == "parenthesized_expression" and node.children:
+            node = node.children[0]
+        return json.dumps(self.tree.string(node)) if node.kind == "string" else " ".join(self.tree.text(node).split())
 
     def exhaustive(self, body: Node | None) -> bool:
         """Whether the open path is an if with elseif and no else, all of whose branches end: maybe it is complete."""

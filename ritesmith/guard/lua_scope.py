@@ -6,7 +6,9 @@ one pass with its own stack of work, `flow` one pass backwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection, Container, Sequence
+from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from ritesmith.guard.lua_tree import Node, Tree
@@ -17,13 +19,16 @@ _NEAR_READS = 50
 _NEAR_LOCALS = 200
 _RAISING_DEPTH = 4  # so many functions that always raise, each by calling the next, are followed
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
+# Functions that change their first argument.
+_CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
 
 
 class Var:
     """One local variable. `value` is the expression that it was declared with, when exactly one belongs to it."""
 
     __slots__ = (
-        "attribute", "body", "element_of", "group", "kind", "name", "node", "open", "owner", "reads", "value", "writes",
+        "attribute", "body", "defaulted", "element_of", "group", "kind", "name", "node", "open", "owner", "reads",
+        "value", "writes",
     )  # fmt: skip
 
     def __init__(self, name: str, node: Node, kind: str, owner: Function) -> None:
@@ -33,6 +38,7 @@ class Var:
         self.owner = owner
         self.reads = 0
         self.writes: list[Node] = []
+        self.defaulted = False  # by `x = x or ...`, which counts as no write
         self.value: Node | None = None
         self.element_of: Node | None = None  # a generic for's list expression, for its names after the first
         self.group: list[Var] = []  # variables filled by one call of the same declaration
@@ -43,13 +49,13 @@ class Var:
     @property
     def constant(self) -> bool:
         """Never written after its declaration."""
-        return not self.writes
+        return not self.writes and not self.defaulted
 
 
 class Function:
     """One function body, or the chunk itself (`node.kind == "chunk"`)."""
 
-    __slots__ = ("calls", "leaves", "node", "params", "parent", "returns", "vararg")
+    __slots__ = ("calls", "node", "params", "parent", "returns", "vararg")
 
     def __init__(self, node: Node, parent: Function | None) -> None:
         self.node = node
@@ -58,7 +64,6 @@ class Function:
         self.vararg = False
         self.returns: list[Node] = []
         self.calls: list[Node] = []
-        self.leaves = False  # may raise an error or suspend: filled by `guard.lua`
 
     @property
     def block(self) -> Node | None:
@@ -127,6 +132,40 @@ class Scopes:
         if var is None or not var.constant:
             return None
         return var.body or self.functions.get(var.value)
+
+    def functions_of(self, callee: Node) -> Sequence[Function | None]:
+        """The functions that a callee can be, None among them for one that nobody knows; empty where nothing is known.
+
+        `errors.raise` and `problem:raise` are whatever this file puts into a field of that name.
+        """
+        if callee.kind in ("dot_index_expression", "method_index_expression"):
+            return self.fields.get(self.tree.text(callee.children[-1]), ()) if self.path(callee) is None else ()
+        return (self.function_of(callee),)
+
+    @cached_property
+    def fields(self) -> dict[str, list[Function | None]]:
+        """Name of a field -> the functions that the file puts into fields of that name; None for any other value."""
+        found: dict[str, list[Function | None]] = {}
+        for node in self.tree.of("function_declaration"):
+            if node.children[0].kind != "identifier":
+                found.setdefault(self.tree.text(node.children[0].children[-1]), []).append(self.functions.get(node))
+        pairs = [(self.tree.key(field), field.children[-1]) for field in self.tree.of("field")]
+        for node in self.tree.of("assignment_statement"):
+            targets, values = node.children[0].children, node.children[1].children
+            for target, value in zip_longest(targets, values[: len(targets)], fillvalue=node):
+                if target.kind in _INDEXES and len(target.children) == 2:
+                    pairs.append((self.tree.field(target), value))
+        for name, value in pairs:
+            if name is not None:
+                found.setdefault(name, []).append(self.functions.get(value) or self.function_of(value))
+        return found
+
+    def changed_by(self, call: Node) -> Node | None:
+        """The table that a call of a library function changes, None for any other call."""
+        path, given = self.path(call.children[0]), call.children[1].children
+        if path == "table.move" and given:
+            return given[4] if len(given) == 5 else given[0]
+        return given[0] if path in _CHANGERS and given else None
 
     def root(self, node: Node) -> Node:
         """What an index chain starts from: `a` of `a.b[1].c`."""
@@ -221,7 +260,20 @@ class _Resolver:
             self.found.globals_written.append((node, self.near(name)))
             return
         node.var = var
-        var.writes.append(node)
+        if self.is_default(node, name):
+            var.defaulted = True
+        else:
+            var.writes.append(node)
+
+    def is_default(self, target: Node, name: str) -> bool:
+        """`x = x or ...`: what is assigned here is what was there, if anything was."""
+        statement = target.parent.parent if target.parent is not None else None
+        if statement is None or statement.kind != "assignment_statement" or len(statement.children[0].children) != 1:
+            return False
+        value = statement.children[1].children[0]
+        if value.kind != "binary_expression" or self.tree.operator(value) != "or":
+            return False
+        return value.children[0].kind == "identifier" and self.tree.text(value.children[0]) == name
 
     def near(self, name: str) -> list[str]:
         """The locals in sight, which an unknown name may have meant; only for the first few such names."""
@@ -467,13 +519,16 @@ def never_returns(scopes: Scopes, call: Node, raising: Collection[Function] = ()
     if path == "assert":
         given = call.children[1].children
         return bool(given) and given[0].kind in ("false", "nil")
-    return path in ("error", "fail") or (bool(raising) and scopes.function_of(call.children[0]) in raising)
+    if path in ("error", "fail"):
+        return True
+    functions = scopes.functions_of(call.children[0]) if raising else ()
+    return bool(functions) and all(each in raising for each in functions)
 
 
 def flow(scopes: Scopes) -> set[Node]:
     """The statements and blocks that control never comes out of at their end.
 
-    A local function that always ends in an error counts as `error` does, also through another such function.
+    A function that always ends in an error counts as `error` does, also through another such function.
     """
     raising: set[Function] = set()
     for _ in range(_RAISING_DEPTH):

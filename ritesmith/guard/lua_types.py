@@ -11,6 +11,7 @@ from ritesmith.guard.lua_tree import Node, Tree
 from ritesmith.models import Schema
 
 _STEPS = 12
+_CALLS_FOLLOWED = 4
 _RUN_WRITES = 10  # a file writes `run` once; a hostile one may do so ten thousand times
 _NAME_BYTES = 100
 _ITEM = object()
@@ -38,6 +39,7 @@ class Types:
         self.input: Var | None = params[0] if params else None
         self.context: Var | None = params[1] if len(params) > 1 else None
         self.dynamic = False
+        self._given: dict[Var, list[Node]] | None = None
 
     @cached_property
     def targets(self) -> frozenset[Node]:
@@ -88,23 +90,52 @@ class Types:
 
     def from_input(self, node: Node) -> Var | None:
         """The parameter of `run` that a value is a part of, through constant locals and loops over pairs; or None."""
+        work = [node]
         for _ in range(_STEPS):
-            node = self.scopes.root(node)
+            if not work:
+                break
+            node = self.scopes.root(work.pop())
+            if node.kind == "binary_expression" and self.tree.operator(node) in ("or", "and"):
+                work += node.children[1:] if self.tree.operator(node) == "and" else reversed(node.children)
             var = node.var if node.kind == "identifier" else None
-            if var is None or not var.constant:
-                return None
+            if var is None or var.writes:
+                continue
             if var is self.input or var is self.context:
                 return var
             step = var.value or self.iterated(var)
-            if step is None:
-                return None
-            node = step
+            work += [step] if step is not None else self.given(var)
         return None
 
+    def given(self, parameter: Var) -> list[Node]:
+        """What the file's calls of a local function pass for one of its parameters; the first few of them."""
+        if self._given is None:
+            self._given = {}
+            for function in self.scopes.functions.values():
+                for call in function.calls:
+                    callee = self.scopes.function_of(call.children[0])
+                    params = callee.params if callee is not None else ()
+                    for param, value in zip(params, call.children[1].children, strict=False):
+                        known = self._given.setdefault(param, [])
+                        if len(known) < _CALLS_FOLLOWED:
+                            known.append(value)
+        return self._given.get(parameter, [])
+
+    def behind(self, node: Node) -> Node:
+        """The expression behind a constant local."""
+        for _ in range(_STEPS):
+            if node.kind != "identifier" or node.var is None or node.var.value is None or not node.var.constant:
+                break
+            node = node.var.value
+        return node
+
     def iterated(self, var: Var) -> Node | None:
-        """The table that a for loop's second variable is taken from: `t` in `for _, v in ipairs(t)`."""
+        """The table that a for loop's second variable is taken from: `t` of `ipairs(t)`, `pairs(t)` or `next, t`."""
         values = var.element_of
-        if values is None or len(values.children) != 1 or values.children[0].kind != "function_call":
+        if values is None:
+            return None
+        if len(values.children) == 2 and self.scopes.path(values.children[0]) == "next":
+            return values.children[1]
+        if len(values.children) != 1 or values.children[0].kind != "function_call":
             return None
         call = values.children[0]
         given = call.children[1].children
@@ -177,6 +208,10 @@ class Types:
                         self._computed(target.children[1], value)
                     else:
                         self._look_up(name, value)
+        for node in self.tree.of("function_call"):
+            given = node.children[1].children
+            if len(given) == 3 and self.scopes.path(node.children[0]) == "rawset":
+                self._computed(given[1], given[2])
         for node in self.targets:
             if node.kind in ("dot_index_expression", "method_index_expression"):
                 names.add(self.tree.text(node.children[-1]))
@@ -189,12 +224,26 @@ class Types:
         if name != "__index":
             return
         if value.kind == "identifier":  # nearly always a class; a function only where we know it to be one
-            self.dynamic = self.dynamic or value.var is None or self.scopes.function_of(value) is not None
+            may_be = [value, *(self.given(value.var) if value.var is not None else ())]
+            self.dynamic = self.dynamic or value.var is None or any(map(self._is_function, may_be))
         elif value.kind not in ("table_constructor", "dot_index_expression"):
             self.dynamic = True
 
     def _computed(self, key: Node, value: Node) -> None:
-        made_up = key.kind == "binary_expression" and self.tree.operator(key) == ".."
-        is_function = value.kind == "function_definition" or self.scopes.function_of(value) is not None
-        if is_function or (made_up and value.kind == "function_call"):
+        passed_on = value.kind == "identifier" and value.var is not None and value.var.kind in ("loop", "parameter")
+        if self._is_function(value) or (self._made_up(key) and (passed_on or value.kind == "function_call")):
             self.dynamic = True
+
+    def _is_function(self, value: Node) -> bool:
+        return value.kind == "function_definition" or self.scopes.function_of(value) is not None
+
+    def _made_up(self, key: Node) -> bool:
+        """Whether the name of a field is put together at run: `"get_" .. name`, `("is_%s"):format(name)`."""
+        key = self.behind(key)
+        if key.kind == "binary_expression":
+            return self.tree.operator(key) == ".."
+        if key.kind != "function_call":
+            return False
+        callee = key.children[0]
+        method = self.tree.field(callee) if callee.kind == "method_index_expression" else None
+        return method == "format" or self.scopes.path(callee) == "string.format"
