@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -11,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-from ritesmith import hosts, saga, trace
+from ritesmith import hosts, saga
 from ritesmith.contract import capability_of, near_miss, read_capability
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.dry_run import DryRun, dry_run
-from ritesmith.engine import Bring, Clock, Engine, Library, SystemClock, Watch, effective_limits
-from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, RiteSmithError
+from ritesmith.engine import Clock, Engine, Library, SystemClock, effective_limits
+from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
 from ritesmith.guard import check_lua, load_rules
@@ -27,9 +26,8 @@ from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_polic
 from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
-from ritesmith.journal import Journal, held
+from ritesmith.journal import Journal
 from ritesmith.models import (
-    FINAL_STATUSES,
     JSON,
     Artifact,
     ArtifactKind,
@@ -40,10 +38,8 @@ from ritesmith.models import (
     Finding,
     Outcome,
     Provenance,
-    RunStatus,
     TaskNode,
     Value,
-    WaitNode,
     Workflow,
     WorkflowExample,
 )
@@ -55,6 +51,7 @@ from ritesmith.rehearsal import (
     rehearse_workflow,
     watched,
 )
+from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, schema_words, search
 
 if TYPE_CHECKING:
@@ -84,7 +81,7 @@ class Checked(Value):
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
-class RiteSmith:
+class RiteSmith(Runs):
     """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
 
     def __init__(
@@ -324,6 +321,18 @@ class RiteSmith:
 
         return dry_run(workflow, contract, self._find_workflow)
 
+    def dry_run_of(self, reference: str | Path, input: JSON) -> DryRun:
+        """The same of what would run by this reference, on an input that it takes; nothing is written."""
+        if str(reference).endswith(".json"):
+            checked = self._passed(Path(reference))
+            if checked.workflow is None:
+                raise InvalidInput(f"'{reference}' is a capability; only a workflow has paths")
+            workflow = checked.workflow
+        else:
+            workflow = self.workflow_of(self._usable(str(reference)), input)
+        check_value("input", input, workflow.input, f"'{reference}'")
+        return self.dry_run(workflow)
+
     def capabilities_of(self, workflow: Workflow, drafted: Mapping[str, Capability]) -> dict[str, Capability]:
         """What a workflow's references mean now: drafts first, then the registry."""
         return {
@@ -373,7 +382,7 @@ class RiteSmith:
 
         Raises Rejected with every finding; then nothing was written.
         """
-        return self.publish_checked(self._passed(file), source="person", author=_user())
+        return self.publish_checked(self._passed(file), source="person", author=user())
 
     def _passed(self, file: Path) -> Checked:
         checked = self.check_file(file)
@@ -516,7 +525,7 @@ class RiteSmith:
             raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
         parts = self._all_parts(self._parts_of(artifact))
         approved = [*(part for part in parts if part.status == "draft"), artifact]
-        person = by or _user()
+        person = by or user()
         with transaction(self.connection):
             for said in self.registry.intents_of(artifact.ref):
                 self.registry.add_alias(
@@ -561,275 +570,13 @@ class RiteSmith:
 
     # ------------------------------------------------------------ runs
 
-    def start(self, reference: str | Path, input: JSON, *, idempotency_key: str | None = None) -> str:
-        """Start a run of a published workflow or capability, or of a workflow file; return its id.
-
-        Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
-        InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
-        """
-        artifact = self._runnable(reference, input)
-        state = saga.State(digest=artifact.digest, input=input, workflow=artifact.name)
-        workflow = self._workflow_of_run(state)
-        pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
-        run = self.new_id()
-        record = saga.start_record(
-            workflow, artifact.digest, pins, input, run, self.clock.now(), self.sandbox.lua_version
-        )
-        try:
-            self.journal.start(
-                run, record, idempotency_key=idempotency_key, input_digest=saga.digest_of([artifact.name, input])
-            )
-        except Conflict as conflict:
-            if conflict.facts.get("same_input"):
-                return str(conflict.facts["run"])
-            raise
-        return run
-
-    def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> trace.RunView:
-        """Carry a run on until it ends or waits; return what it came to. Raises as `Engine.drive`."""
-        self.engine.drive(run, watch=watch, wait_seconds=wait_seconds)
-        return self.view(run)
-
-    def run(
-        self,
-        reference: str | Path,
-        input: JSON,
-        *,
-        idempotency_key: str | None = None,
-        watch: Watch | None = None,
-        wait_seconds: float = 0.0,
-    ) -> trace.RunView:
-        """Start a run and carry it on until it ends or waits."""
-        return self.drive(
-            self.start(reference, input, idempotency_key=idempotency_key), watch=watch, wait_seconds=wait_seconds
-        )
-
-    def answer(
-        self,
-        run: str,
-        decision: str,
-        *,
-        by: str | None = None,
-        comment: str = "",
-        digest: str | None = None,
-        node: str | None = None,
-        watch: Watch | None = None,
-        wait_seconds: float = 0.0,
-    ) -> trace.RunView:
-        """Record a person's `approved` or `rejected` on what a run waits for, and carry the run on, as `drive`.
-
-        Raises as `saga.decide_approval`, with nothing recorded.
-        """
-
-        def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            at, person = self.clock.now(), by or _user()
-            return saga.decide_approval(
-                workflow, state, decision, by=person, comment=comment, at=at, digest=digest, node=node
-            )
-
-        return self._tell(run, message, watch, wait_seconds)
-
-    def deliver(
-        self,
-        run: str,
-        payload: JSON,
-        *,
-        node: str | None = None,
-        watch: Watch | None = None,
-        wait_seconds: float = 0.0,
-    ) -> trace.RunView:
-        """Give a run the callback that it waits for at `node`, and carry it on, as `drive`.
-
-        One that comes before the run waits for it, or while another process drives the run, is kept until it is taken.
-        Raises InvalidInput when the payload breaks the node's schema, Conflict when it came too late or came before.
-        """
-
-        def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            self._check_payload(run, saga.awaiting(workflow, state, node), payload)
-            return saga.receive_callback(workflow, state, payload, at=self.clock.now(), node=node)
-
-        try:
-            return self._tell(run, message, watch, wait_seconds)
-        except Conflict as conflict:
-            if node is None and "owner" not in conflict.facts:
-                raise
-            self._keep_callback(run, payload, node, conflict)
-        return self.view(run)
-
-    def _keep_callback(self, run: str, payload: JSON, node: str | None, why: Conflict) -> None:
-        """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
-        entries = self.journal.entries(run)
-        state = saga.fold(entries)
-        if state.status in FINAL_STATUSES:
-            raise why
-        workflow = self._workflow_of_run(state)
-        if node is None:
-            waits = state.waits("callback")
-            if len(waits) != 1:
-                raise why
-            node = waits[0].path
-        waiter = workflow.by_id.get(node.rsplit("/", 1)[-1].partition("#")[0])
-        if not isinstance(waiter, WaitNode):
-            hint = near_miss(node, [each.id for each in workflow.nodes if isinstance(each, WaitNode)])
-            raise InvalidInput(
-                f"'{node}' is no wait node of run '{run}'", hint=f"did you mean '{hint}'?" if hint else ""
-            )
-        self._check_payload(run, waiter, payload)
-        received = any(entry.kind == "callback_received" and entry.node == node for entry in entries)
-        kept = any(each.data.get("node") == node for each in self.journal.messages(run))
-        if received or kept:
-            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
-        if any(entry.kind == "timed_out" and entry.node == node for entry in entries):
-            raise why
-        self.journal.send(run, "callback", {"payload": payload, "node": node})
-
-    def _check_payload(self, run: str, waiter: WaitNode, payload: JSON) -> None:
-        # Before success_when looks into it.
-        check_value("payload", payload, waiter.schema_, f"'{waiter.id}' of run '{run}'")
-
-    def wake(
-        self,
-        run: str,
-        *,
-        node: str | None = None,
-        by: str | None = None,
-        watch: Watch | None = None,
-        wait_seconds: float = 0.0,
-    ) -> trace.RunView:
-        """End a run's sleep, or its pause before a retry, early, and carry it on. Conflict when it does not sleep."""
-        return self._tell(run, lambda _, state: saga.wake(state, by=by or _user(), node=node), watch, wait_seconds)
-
-    def cancel(
-        self,
-        run: str,
-        *,
-        compensate: bool = True,
-        reason: str = "",
-        by: str | None = None,
-        watch: Watch | None = None,
-    ) -> trace.RunView:
-        """Give a run up, and undo what it did unless `compensate` is False.
-
-        A run that another process drives is asked to: that process cancels it before its next step. Conflict when it
-        has ended, or is being given up already.
-        """
-        asked: dict[str, Any] = {"by": by or _user(), "reason": reason, "compensate": compensate}
-        try:
-            return self._tell(run, lambda _, state: saga.cancel(state, **asked), watch, 0.0)
-        except Conflict as conflict:
-            if "owner" not in conflict.facts:
-                raise
-        saga.cancel(saga.fold(self.journal.entries(run)), **asked)  # refused now rather than later
-        self.journal.send(run, "cancel", asked)
-        return self.view(run)
-
-    def retry(
-        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
-    ) -> trace.RunView:
-        """Have a failed run go on at the step that failed, with a new deadline and new budgets. Conflict otherwise."""
-
-        def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            return saga.retry(workflow, state, by=by or _user(), at=self.clock.now())
-
-        return self._tell(run, message, watch, wait_seconds)
-
-    def compensate(
-        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
-    ) -> trace.RunView:
-        """Try again to undo what could not be undone. Conflict when there is nothing of that."""
-        return self._tell(run, lambda _, state: saga.compensate(state, by=by or _user()), watch, wait_seconds)
-
-    def resolve(
-        self,
-        run: str,
-        *,
-        happened: bool,
-        result: JSON = None,
-        by: str | None = None,
-        node: str | None = None,
-        watch: Watch | None = None,
-        wait_seconds: float = 0.0,
-    ) -> trace.RunView:
-        """Record a person's word on a write of which nobody knows whether it happened; carry the run on, as `drive`.
-
-        Raises InvalidInput when the `result` that it is said to have had is none that its host function gives,
-        Conflict when the run has no such write.
-        """
-
-        def message(_: Workflow, state: saga.State) -> saga.Record:
-            call = saga.unknown_track(state, node).unknown
-            if happened and call is not None:
-                check_value(
-                    "result", result, self.engine.catalog[call.function].output, f"what '{call.function}' gives"
-                )
-            return saga.resolve_effect(state, happened=happened, result=result, by=by or _user(), node=node)
-
-        return self._tell(run, message, watch, wait_seconds)
-
-    def drive_due(
-        self, *, watch: Watch | None = None, wait_seconds: float = 0.0, stopped: Callable[[], bool] = lambda: False
-    ) -> dict[str, saga.State | RiteSmithError]:
-        """Carry on, side by side, every run that has something to do now; return what each came to, or its error."""
-        return self.engine.drive_all(self.unfinished(), watch=watch, wait_seconds=wait_seconds, stopped=stopped)
-
-    def _tell(self, run: str, message: Bring, watch: Watch | None, wait_seconds: float) -> trace.RunView:
-        self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
-        return self.view(run)
-
-    def view(self, run: str) -> trace.RunView:
-        """A run as its journal tells it."""
-        return trace.view(self.journal.entries(self.run_id(run)))
-
-    def runs(self, *, status: str | None = None, workflow: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at.
-
-        Raises NotFound with the near miss for a workflow or capability that never was, InvalidInput for no status.
-        """
-        if status is not None and status not in get_args(RunStatus):
-            raise InvalidInput(f"a run is never '{status}'", hint=f"it is one of {', '.join(get_args(RunStatus))}")
-        if workflow is not None and not self.registry.versions(workflow):
-            self.registry.get(workflow)
-        rows = self.connection.execute(
-            "SELECT id, workflow, status, outcome, started_at, updated_at, due_at FROM runs"
-            " WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR workflow = ?2)"
-            " ORDER BY started_at DESC, id DESC LIMIT ?3",
-            (status, workflow, limit),
-        )
-        return [dict(row) for row in rows]
-
-    def unfinished(self) -> list[str]:
-        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come.
-
-        A run that somebody is driving at this moment is none of them.
-        """
-        now = self.clock.now()
-        rows = self.connection.execute(
-            "SELECT id, lease_owner, lease_until FROM runs WHERE status IN ('running', 'compensating')"
-            " OR status IN ('sleeping', 'waiting') AND due_at <= ? ORDER BY started_at, id",
-            (now,),
-        )
-        return [row["id"] for row in rows if not held(row["lease_owner"], row["lease_until"], now)]
-
-    def run_id(self, given: str) -> str:
-        """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
-        rows = self.connection.execute(
-            "SELECT id FROM runs WHERE ?1 <> '' AND substr(id, 1, length(?1)) = ?1 ORDER BY id LIMIT 2", (given,)
-        ).fetchall()
-        if len(rows) > 1 and rows[0]["id"] != given:  # a whole id sorts before all that it begins
-            raise InvalidInput(f"several runs begin with '{given}'", hint="give more of the id")
-        if not rows:
-            near = near_miss(given, [row["id"] for row in self.connection.execute("SELECT id FROM runs")])
-            hint = f"did you mean '{near}'?" if near else "list the runs: ritesmith runs"
-            raise NotFound(f"there is no run '{given}'", hint=hint)
-        return str(rows[0]["id"])
-
     def _runnable(self, reference: str | Path, input: JSON) -> Artifact:
         """What is to be run, with `input` held against its schema; a file is published only when it may run on that."""
         if isinstance(reference, Path) or str(reference).endswith(".json"):
             checked = self._passed(Path(reference))
             if checked.workflow is not None:
                 check_value("input", input, checked.workflow.input, f"'{reference}'")
-            artifact, _ = self.publish_checked(checked, source="person", author=_user())
+            artifact, _ = self.publish_checked(checked, source="person", author=user())
         elif reference.endswith(".lua"):
             raise InvalidInput(
                 f"'{reference}' is a file; a capability is run by its name",
@@ -870,12 +617,17 @@ class RiteSmith:
         """The first entry of a run that another one calls. InvalidInput when its workflow does not take the input."""
         digest = state.capabilities.get(reference)
         artifact = self.registry.by_digest(digest) if digest else self._usable(reference)
-        workflow = self.workflow_of(artifact, input)
+        workflow, first = self._first_entry(artifact, input, run, parent)
         check_value("input", input, workflow.input, f"'{artifact.ref}'")
+        return first
+
+    def _first_entry(
+        self, artifact: Artifact, input: JSON, run: str, parent: Mapping[str, str] | None = None
+    ) -> tuple[Workflow, saga.Record]:
+        workflow = self.workflow_of(artifact, input)
         pins = artifact.provenance.pins if artifact.kind == "workflow" else {artifact.name: artifact.digest}
-        return saga.start_record(
-            workflow, artifact.digest, pins, input, run, self.clock.now(), self.sandbox.lua_version, parent=parent
-        )
+        now, lua_version = self.clock.now(), self.sandbox.lua_version
+        return workflow, saga.start_record(workflow, artifact.digest, pins, input, run, now, lua_version, parent=parent)
 
     def workflow_of(self, artifact: Artifact, input: JSON = None) -> Workflow:
         """The workflow that an artifact is; a capability alone is a workflow of one step."""
@@ -1010,10 +762,3 @@ def _policy_finding(decision: Decision) -> Finding:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in many containers
-        return "somebody"

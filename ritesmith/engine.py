@@ -46,6 +46,10 @@ class Journalling(Protocol):
     def __call__(self, work: Callable[[], T], durable: bool, /) -> T: ...
 
 
+RUNS_AT_ONCE = 1000
+"""How many runs a process that serves holds; others may be taken by another one."""
+
+
 class Clock(Protocol):
     """Where time comes from, and how it is waited for."""
 
@@ -169,6 +173,51 @@ class Engine:
             driver.go(wait_seconds)
         return ended | {run: each.error or each.lease.state for run, each in driven.items()}
 
+    def serve(
+        self,
+        *,
+        stopped: Callable[[], bool],
+        poll_seconds: float = 1.0,
+        watch: Watch | None = None,
+        on_rest: Callable[[str, saga.State | RiteSmithError], object] = lambda run, came_to: None,
+    ) -> None:
+        """Carry on every run that has something to do, as it comes up, until `stopped()`.
+
+        A run is held only while it has something to do. `on_rest` is told what a run came to each time that it is given
+        back, and of a run that cannot go on its error; that one is not taken again.
+        """
+        broken: set[str] = set()
+        next_look = float("-inf")
+        with Driver(self, stopped) as driver:
+
+            def look() -> None:
+                nonlocal next_look
+                now = self.clock.now()
+                if now < next_look:
+                    return
+                next_look = now + poll_seconds
+                for run, came_to in driver.give_back(poll_seconds):
+                    if isinstance(came_to, RiteSmithError):
+                        broken.add(run)
+                    on_rest(run, came_to)
+                due = [] if stopped() else self.journal.due()
+                for run in [each for each in due if each not in broken][: RUNS_AT_ONCE - len(driver.runs)]:
+                    try:
+                        driver.add(run, watch=watch)
+                    except Conflict:
+                        continue  # somebody else was faster
+                    except RiteSmithError as error:
+                        broken.add(run)
+                        on_rest(run, error)
+
+            while not stopped():
+                look()
+                driver.go(poll_seconds, look=look, look_seconds=poll_seconds)
+                if not stopped():
+                    self.clock.sleep(max(0.0, next_look - self.clock.now()))
+            for run, came_to in driver.give_back(0.0):
+                on_rest(run, came_to)
+
 
 @dataclass(eq=False)
 class Driven:
@@ -245,9 +294,31 @@ class Driver:
         self._take_messages(driven)
         return driven
 
-    def go(self, wait_seconds: float) -> None:
-        """Go on until every run has ended, or has nothing to do for longer than `wait_seconds`."""
+    def give_back(self, seconds: float) -> list[tuple[str, saga.State | RiteSmithError]]:
+        """Let go of the runs that have nothing to do for longer than `seconds`; return what each came to."""
+        now, given = self.engine.clock.now(), []
+        for run, driven in list(self.runs.items()):
+            busy = any(isinstance(each, saga.Invoke) or each.child in self.runs for each in driven.running.values())
+            rests = not busy and (driven.until is None or driven.until > now + seconds)
+            if driven.error is not None or (rests and run not in self.ready and run not in self.changed):
+                del self.runs[run]
+                driven.lease.release()
+                given.append((run, driven.error or driven.lease.state))
+        return given
+
+    def go(
+        self,
+        wait_seconds: float,
+        *,
+        look: Callable[[], object] = lambda: None,
+        look_seconds: float = LEASE_SECONDS / 3,
+    ) -> None:
+        """Go on until every run has ended, or has nothing to do for longer than `wait_seconds`.
+
+        `look` is called in each round, and at least every `look_seconds`.
+        """
         while True:
+            look()
             invokes = self._decide()
             self._commit()
             if self._look_for_messages():  # what came may forbid what was decided; none of it has begun
@@ -259,7 +330,7 @@ class Driver:
             else:
                 for driven, command in invokes:
                     self._execute(driven, command)
-                if not self.ready and not self._wait(wait_seconds):
+                if not self.ready and not self._wait(wait_seconds, look_seconds):
                     return
 
     # ------------------------------------------------------------ deciding and committing
@@ -525,12 +596,12 @@ class Driver:
 
     # ------------------------------------------------------------ waiting
 
-    def _wait(self, wait_seconds: float) -> bool:
+    def _wait(self, wait_seconds: float, longest: float) -> bool:
         """Wait until something may be done; False when that would take too long."""
         now = self.engine.clock.now()
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
-            self._read_mail(LEASE_SECONDS / 3 if due is None else min(LEASE_SECONDS / 3, max(0.0, due - now)))
+            self._read_mail(longest if due is None else min(longest, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False
         else:

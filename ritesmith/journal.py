@@ -73,6 +73,67 @@ class Journal:
         )
         return [row["id"] for row in rows]
 
+    def due(self) -> list[str]:
+        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come.
+
+        A run that somebody is driving at this moment is none of them.
+        """
+        now = self.clock()
+        rows = self.connection.execute(
+            "SELECT id, lease_owner, lease_until FROM runs WHERE status IN ('running', 'compensating')"
+            " OR status IN ('sleeping', 'waiting') AND due_at <= ? ORDER BY started_at, id",
+            (now,),
+        )
+        return [row["id"] for row in rows if not held(row["lease_owner"], row["lease_until"], now)]
+
+    def rows(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        stuck: bool = False,
+        limit: int = 50,
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at, parent, owner.
+
+        `owner` is the process that drives it at this moment. `stuck`: only those that go on by nobody: a write of which
+        nobody knows, a compensation that failed, an interrupted run, and one whose time has come.
+        """
+        now = self.clock()
+        rows = self.connection.execute(
+            "SELECT id, workflow, status, outcome, started_at, updated_at, due_at, parent, lease_owner, lease_until"
+            " FROM runs WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR workflow = ?2)"
+            " AND (NOT ?3 OR status IN ('unknown', 'compensation_failed') OR due_at <= ?4)"
+            " ORDER BY started_at DESC, id DESC",
+            (status, workflow, stuck, now),
+        )
+        found: list[dict[str, Any]] = []
+        for row in map(dict, rows):
+            owner, until = row.pop("lease_owner"), row.pop("lease_until")
+            row["owner"] = owner if held(owner, until, now) else None
+            if not (stuck and row["owner"]):
+                found.append(row)
+            if len(found) == limit:
+                break
+        return found
+
+    def beginning(self, part: str) -> list[str]:
+        """The ids that begin so, in order, at most two; only the one that is `part` when there is one."""
+        rows = self.connection.execute(
+            "SELECT id FROM runs WHERE id >= ?1 AND id < ?1 || ?2 ORDER BY id LIMIT 2", (part, "\U0010ffff")
+        ).fetchall()
+        found = [row["id"] for row in rows]
+        return found[:1] if part in found else found
+
+    def kept(self, name: str, make: Callable[[], str]) -> str:
+        """A text that this registry keeps under a name, made when it is first asked for."""
+        with transaction(self.connection):
+            row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
+            if row is None:
+                row = {"value": make()}
+                self.connection.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (name, row["value"]))
+        return str(row["value"])
+
     def start(
         self, run: str, record: saga.Record, *, idempotency_key: str | None = None, input_digest: str = ""
     ) -> Entry:

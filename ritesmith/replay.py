@@ -16,7 +16,7 @@ from ritesmith.models import JSON, Capability, Entry, HostReply, Limits, Outcome
 
 TOLD = frozenset(
     {"run_started", "approval_decided", "callback_received", "woken", "run_cancelled", "run_retried"}
-    | {"compensation_resumed", "undo_requested", "effect_unknown", "effect_resolved", "child_ended"}
+    | {"run_forked", "compensation_resumed", "undo_requested", "effect_unknown", "effect_resolved", "child_ended"}
     | {"call_started", "call_finished"}
 )
 """Entries that tell what came from outside; nothing can be compared with them."""
@@ -70,10 +70,9 @@ def replay(
     state = saga.State()
     found: list[Difference] = []
     decisions = scripts = skipped = fuel = 0
-    copied = 0
+    copied = max((entry.seq for entry in entries if entry.kind == "run_forked"), default=0)
     for entry in entries:
         if entry.kind == "run_started":
-            copied = entry.data.get("forked", {}).get("seq", 0)
             recorded = entry.data.get("lua_version", "")
             if recorded != lua_version:
                 found.append(_difference(entry, "lua_version", recorded, lua_version))
@@ -112,7 +111,7 @@ def _command(workflow: Workflow, state: saga.State, entry: Entry) -> saga.Comman
     if entry.kind in OF_THE_RUN or ended or entry.node.endswith(saga.UNDO):
         return saga.decide(workflow, state, entry.at)
     track = state.live[prefix]
-    if state.failure is not None:  # a step that was under way when the run was given up, executed to its end
+    if state.failure is not None or saga.is_closing(track):  # a step that was under way, and was executed to its end
         return saga.enter(workflow, state, track, entry.at)
     return saga.turn(workflow, state, track, entry.at)
 

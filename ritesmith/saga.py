@@ -248,7 +248,7 @@ def turn(workflow: Workflow, state: State, track: Track, now: float, running: Ru
         return Pause(None)
     if track.fork is not None:
         return _join(workflow, state, track, track.fork, running, now)
-    if _is_closing(track):
+    if is_closing(track):
         return Pause(None)  # its fork sees to it
     if track.at is None:
         return Record("run_finished", data={"status": "succeeded", "outcome": "", "output": track.last_output})
@@ -260,7 +260,7 @@ def turn(workflow: Workflow, state: State, track: Track, now: float, running: Ru
         return step_error(workflow, track, {"code": "bad_expression", "message": error.message})
 
 
-def _is_closing(track: Track) -> bool:
+def is_closing(track: Track) -> bool:
     """Whether a fork that it belongs to has its answer already."""
     parent = track.parent
     while parent is not None:
@@ -445,13 +445,13 @@ def _map(workflow: Workflow, track: Track, node: MapNode, scope: Mapping[str, JS
 def _join(workflow: Workflow, state: State, track: Track, fork: Fork, running: Running, now: float) -> Command:
     """Whether the branches have come together: all have ended, or the policy has its answer and nothing runs."""
     if not fork.over:
-        if not fork.decided or _is_closing(track):
+        if not fork.decided or is_closing(track):
             return Pause(None)
         settling = [_settle(workflow, state, each, running, now) for each in _leaves(fork)]
         waits = [each for each in settling if each is not None]
         if waits:
             return next((each for each in waits if not isinstance(each, Pause)), waits[0])
-    elif _is_closing(track):
+    elif is_closing(track):
         return Pause(None)
     path = track.path_of(fork.join)
     node = workflow.by_id[fork.join]

@@ -165,6 +165,8 @@ class State:
     seed: str = ""
     parent: Mapping[str, str] | None = None
     """Of a child run: {"run", "path"} of the node that called it."""
+    forked_from: str = ""
+    """The run whose first steps it took over."""
     status: str = "pending"
     started_at: float = 0.0
     updated_at: float = 0.0
@@ -329,6 +331,16 @@ def _run_retried(state: State, entry: Entry) -> None:
     state.steps = state.fuel = state.host_calls = state.bytes = 0
     state.live = {}
     _revive(state, state.trunk, entry.at)
+
+
+def _run_forked(state: State, entry: Entry) -> None:
+    """What came before was copied from another run; from here on this one goes its own way."""
+    state.started_at, state.deadline_at = entry.at, entry.data["deadline_at"]
+    state.steps, state.fuel, state.host_calls, state.bytes = 1, 0, 0, 0
+    state.trunk.entered_at = entry.at
+    state.forked_from = entry.data["run"]
+    if not entry.data["undoes"]:
+        state.done = []
 
 
 def _revive(state: State, track: Track, at: float) -> None:
@@ -713,6 +725,7 @@ _CHANGES = {
     "run_stopped": _run_stopped,
     "run_cancelled": _run_cancelled,
     "run_retried": _run_retried,
+    "run_forked": _run_forked,
     "compensation_started": _compensation_started,
     "compensation_resumed": _compensation_resumed,
     "compensation_succeeded": _compensation_succeeded,

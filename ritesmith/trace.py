@@ -72,6 +72,8 @@ class RunView(Value):
     """All that it waits for; several when branches do."""
     parent: str = ""
     """The run that called it."""
+    forked_from: str = ""
+    """The run whose first steps it took over."""
     lua_version: str = ""
 
     @property
@@ -99,15 +101,19 @@ KINDS = {
 
 def view(entries: Sequence[Entry]) -> RunView:
     """The view of a run from all of its entries, in order."""
-    state = saga.fold(list(entries))
-    first = entries[0]
+    first, state = entries[0], saga.State()
     steps: dict[str, dict[str, Any]] = {}
-    before = first.at
-    for entry in entries[1:]:
+    for entry in entries:
         if entry.node:
-            step = steps.setdefault(entry.node, {"path": entry.node, "kind": "task", "started_at": before, "calls": []})
-            _tell(step, entry)
-        before = entry.at
+            if entry.node not in steps:
+                steps[entry.node] = {
+                    "path": entry.node,
+                    "kind": "task",
+                    "started_at": _entered_at(state, entry),
+                    "calls": [],
+                }
+            _tell(steps[entry.node], entry)
+        saga.apply(state, entry)
     waits = _waits(state)
     return RunView(
         run=state.run,
@@ -128,8 +134,17 @@ def view(entries: Sequence[Entry]) -> RunView:
         waiting=waits[0] if waits else None,
         waits=waits,
         parent=(state.parent or {}).get("run", ""),
+        forked_from=state.forked_from,
         lua_version=first.data.get("lua_version", ""),
     )
+
+
+def _entered_at(state: saga.State, entry: Entry) -> float:
+    """When a run came to the node of an entry, which is the first one there."""
+    for track in state.acting():
+        if track.path == entry.node:
+            return min(track.entered_at, entry.at)
+    return entry.at  # a join, at which its branches come together
 
 
 def _tell(step: dict[str, Any], entry: Entry) -> None:

@@ -26,7 +26,7 @@ def session(text):
 
 
 def steady(text):
-    """A text without what differs from run to run: run ids, times, durations, digests, and fuel."""
+    """A text without what differs from run to run: run ids, times, durations and their bars, digests, and fuel."""
     for pattern, word in (
         (r"\br[0-9a-f]{10}\b", "RUN"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
@@ -34,6 +34,7 @@ def steady(text):
         (r"\b\d\.\d{3}\b", "SECONDS"),
         (r"\([0-9a-f]{12}\)", "(DIGEST)"),
         (r"fuel \d+", "fuel N"),
+        (r" +[█░][█░ ]*", " BAR "),
     ):
         text = re.sub(pattern, word, text)
     return [line.rstrip() for line in text.strip().splitlines()]

@@ -29,9 +29,12 @@ MAY_IMPORT = {
     "journal": VALUES | {"db", "saga"},
     "engine": VALUES | {"journal", "saga", "hosts", "schemas", "sandbox"},
     "dry_run": VALUES | {"saga", "guard"},
+    "callbacks": {"errors"},
+    "fork": VALUES | {"saga"},
     "replay": VALUES | {"engine", "saga"},
     "rehearsal": VALUES | {"db", "engine", "expr", "hosts", "journal", "saga", "sandbox"},
     "trace": VALUES | {"saga"},
+    "diagram": VALUES | {"trace"},
     "forge": VALUES | {"contract", "expr", "schemas", "forge"},
     "testing": VALUES,
     "cli": VALUES | {"app", "intake", "cli", "forge", "sandbox", "saga", "trace", "__version__"},
@@ -51,7 +54,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "click": {"cli"},
 }
-KNOWS_THE_ORDER = {"app", "forging"}
+KNOWS_THE_ORDER = {"app", "forging", "runs"}
 
 
 def modules():

@@ -1,107 +1,36 @@
-"""How things look to a person: rich tables and trees on stdout, progress on stderr."""
+"""How artifacts, drafts and documents look to a person: rich tables on stdout. Runs are in `show_runs`."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
-from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
-from ritesmith.cli import visible
+from ritesmith.cli.console import (
+    STATUS_STYLE,
+    columns,
+    counted,
+    duration,
+    err,
+    fields,
+    known,
+    out,
+    short_json,
+    styled,
+    when,
+)
 
 if TYPE_CHECKING:
     from ritesmith.app import Checked
-    from ritesmith.models import Entry
-    from ritesmith.saga import State
-    from ritesmith.trace import RunView, StepView, WaitingView
 
-
-class SafeConsole(Console):
-    """A console on which data cannot move the cursor or hide words, wherever in a table or a tree it stands."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every piece of text passes here on its way out, before colours are added."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else visible(text), style, control)
-
-
-out = SafeConsole(highlight=False)
-err = SafeConsole(stderr=True, highlight=False)
-
-STATUS_STYLE = {
-    "succeeded": "green",
-    "active": "green",
-    "failed": "red",
-    "compensation_failed": "red",
-    "compensated": "yellow",
-    "unknown": "magenta",
-    "waiting": "cyan",
-    "sleeping": "cyan",
-    "draft": "yellow",
-    "retrying": "yellow",
-}
 CANDIDATES_SHOWN = 3
-MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
-
-
-def _status(word: str) -> Text:
-    return Text(word, style=STATUS_STYLE.get(word, ""))
-
-
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        right = column in ("score", "seconds", "fuel", "entries")
-        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
-    return table
-
-
-def _pairs(pairs: Sequence[tuple[str, RenderableType]]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        grid.add_row(name, value)
-    return grid
-
-
-def _short(value: Any, length: int = 200) -> Text:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return Text(text if len(text) <= length else text[: length - 1] + "…")
-
-
-def _when(at: float | None) -> str:
-    if at is None:
-        return ""
-    from ritesmith.saga import iso
-
-    return iso(at)
-
-
-def _minute(at: float | None) -> str:
-    return _when(at)[5:16].replace("T", " ")
-
-
-def _known(number: int | None) -> str:
-    return "unknown" if number is None else str(number)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 # ---------------------------------------------------------------- registry and forge
@@ -127,7 +56,7 @@ def init(told: Mapping[str, Any], demo: bool) -> None:
 
 
 def forge(report: Mapping[str, Any]) -> None:
-    tiers = _table("tier", "result", "why", "seconds")
+    tiers = columns("tier", "result", "why", "seconds")
     for tier in report["tiers"]:
         tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
     out.print(tiers)
@@ -136,7 +65,7 @@ def forge(report: Mapping[str, Any]) -> None:
     groups = ([each for each in ranked if each["tier"] in names] for names in tiers_of)
     shown = next((group for group in groups if group), [])[:CANDIDATES_SHOWN]
     if shown:
-        table = _table("candidate", "score", "examples", "verdict", "why")
+        table = columns("candidate", "score", "examples", "verdict", "why")
         table.columns[0].no_wrap = True
         for each in shown:
             passed = f"{each['passed']}/{each['total']}" if each["total"] else "-"
@@ -149,8 +78,8 @@ def forge(report: Mapping[str, Any]) -> None:
         out.print(findings_table(report["findings"]))
     cost = "" if report["cost"] is None else f", cost {report['cost']}"
     model = f" from {report['model']} in {report['calls']} calls" if report["model"] else ""
-    seconds = _seconds(report["seconds"])
-    out.print(f"findings {len(report['findings'])}, tokens {_known(report['tokens'])}{model}{cost}, time {seconds}")
+    seconds = duration(report["seconds"])
+    out.print(f"findings {len(report['findings'])}, tokens {known(report['tokens'])}{model}{cost}, time {seconds}")
     if not report["artifact"]:
         return
     verb = {"exact": "reused", "verified": "reused", "composed": "composed", "authored": "authored"}[report["tier"]]
@@ -164,7 +93,7 @@ def forge(report: Mapping[str, Any]) -> None:
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("severity", "where", "code", "finding")
+    table = columns("severity", "where", "code", "finding")
     for each in findings:
         where = each["where"]
         place = ":".join(str(where[key]) for key in ("file", "line", "column") if where[key])
@@ -187,12 +116,12 @@ def checked(result: Checked, file: Path) -> None:
     trial = result.trial
     tried = f", {_trial(trial.figures())}" if trial.cases else ""
     errors, warnings = len(result.errors), len(result.findings) - len(result.errors)
-    found = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    found = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     out.print(f"{escape(str(file))}: {found}{tried}", soft_wrap=True)
 
 
 def paths(walked: Mapping[str, Any]) -> None:
-    table = _table("path", "nodes", "assumed", "ends")
+    table = columns("path", "nodes", "assumed", "ends")
     for number, path in enumerate(walked["paths"], 1):
         assumed = []
         for each in path["choices"]:
@@ -222,7 +151,7 @@ def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> No
             err.print(f"nothing shares a word with {escape(repr(query))}")
         return
     scored = "score" in rows[0]
-    table = _table("kind", "name", "intent", "effect, risk", *(["status"] if _some_not_active(rows) else []))
+    table = columns("kind", "name", "intent", "effect, risk", *(["status"] if _some_not_active(rows) else []))
     if scored:
         table.add_column("score", justify="right")
     for column in table.columns:
@@ -230,7 +159,7 @@ def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> No
     for row in rows:
         cells = [row["kind"], f"{row['name']}@{row['version']}", Text(row["intent"]), f"{row['effect']}, {row['risk']}"]
         if _some_not_active(rows):
-            cells.append(_status(row["status"]))
+            cells.append(styled(row["status"]))
         table.add_row(*cells, *([f"{row['score']:.1f}"] if scored else []))
     out.print(table)
 
@@ -244,15 +173,15 @@ def artifact(details: Mapping[str, Any]) -> None:
     ref = f"{details['name']}@{details['version']}"
     pairs: list[tuple[str, RenderableType]] = [
         ("intent", Text(details["intent"])),
-        ("status", _status(details["status"])),
+        ("status", styled(details["status"])),
         ("effect", f"{details['effect']} (risk {details['risk']})"),
         ("digest", details["digest"]),
-        ("source", f"{provenance['source']}, {_when(details['created_at'])}, {provenance['lua_version']}"),
+        ("source", f"{provenance['source']}, {when(details['created_at'])}, {provenance['lua_version']}"),
     ]
     if details["description"]:
         pairs.insert(1, ("description", Text(details["description"])))
     if provenance["model"]:
-        pairs.append(("model", f"{provenance['model']}, {_known(provenance['tokens'])} tokens"))
+        pairs.append(("model", f"{provenance['model']}, {known(provenance['tokens'])} tokens"))
     trial = provenance["trial"]
     if trial.get("cases"):
         pairs.append(("trial", f"{_trial(trial)}; {_spent(trial)}"))
@@ -262,15 +191,15 @@ def artifact(details: Mapping[str, Any]) -> None:
         pairs.append(("grant", Text(f"{name} {json.dumps(grant)}")))
     versions = ", ".join(f"{each['version']} ({each['status']})" for each in details["versions"])
     out.print(f"[bold]{details['kind']} {ref}[/bold]")
-    out.print(_pairs([*pairs, ("versions", versions)]))
+    out.print(fields([*pairs, ("versions", versions)]))
     for side in ("input", "output"):
         if isinstance(contract.get(side), dict):
             out.print(_schema(side, contract[side]))
     if details["kind"] == "workflow":
         out.print(_nodes(contract))
-    examples = _table("input", "gives", title="examples")
+    examples = columns("input", "gives", title="examples")
     for example in contract.get("examples", []):
-        examples.add_row(_short(example["input"], 120), _gives(example))
+        examples.add_row(short_json(example["input"], 120), _gives(example))
     out.print(examples)
     if details["kind"] == "capability":
         code = details["text"].partition("]]\n")[2].strip("\n")
@@ -292,8 +221,8 @@ def policy(told: Mapping[str, Any]) -> None:
     ]
     if told["note"]:
         pairs.append(("note", Text(told["note"])))
-    out.print(_pairs(pairs))
-    table = _table("rule", "says", "why not")
+    out.print(fields(pairs))
+    table = columns("rule", "says", "why not")
     for each in told["tried"]:
         table.add_row(each["rule"], each["action"], Text("it matches" if each["matched"] else each["why_not"]))
     out.print(table)
@@ -324,11 +253,11 @@ def _gives(example: Mapping[str, Any]) -> Text:
     if "error" in example:
         return Text(f"error {example['error']}", style="yellow")
     words = " ".join(str(example[key]) for key in ("status", "outcome") if key in example)
-    return Text(words + " ").append_text(_short(example["output"], 160)) if "output" in example else Text(words)
+    return Text(words + " ").append_text(short_json(example["output"], 160)) if "output" in example else Text(words)
 
 
 def _schema(side: str, schema: Mapping[str, Any]) -> Table:
-    table = _table(side, "type", "required", "meaning")
+    table = columns(side, "type", "required", "meaning")
     for name, part in schema.get("properties", {}).items():
         kind = part.get("type", "any") if isinstance(part, dict) else "any"
         words = " ".join(
@@ -342,7 +271,7 @@ def _schema(side: str, schema: Mapping[str, Any]) -> Table:
 
 
 def _nodes(workflow: Mapping[str, Any]) -> Table:
-    table = _table("node", "kind", "what", "then")
+    table = columns("node", "kind", "what", "then")
     for node in workflow["nodes"]:
         what = Text(node.get("capability") or _what(node))
         if node.get("compensation"):
@@ -381,136 +310,14 @@ def words(expression: Any) -> str:
     return f" {operator} ".join(map(words, operands))
 
 
-# ---------------------------------------------------------------- runs
-
-
-def watcher() -> Callable[[Entry, State], None] | None:
-    """Tells each step on stderr as it becomes durable; None where stderr is no terminal."""
-    return _watch if sys.stderr.isatty() else None
-
-
-def _watch(entry: Entry, state: State) -> None:
-    data, line = entry.data, None
-    match entry.kind:
-        case "step_succeeded":
-            line = f"[green]✓[/green] {entry.node}"
-        case "compensation_succeeded":
-            line = f"[yellow]↶[/yellow] {entry.node}"
-        case "attempt_failed" | "step_failed" | "compensation_failed":
-            again = f", again at {_when(data['retry_at'])}" if "retry_at" in data else ""
-            line = f"[red]✗[/red] {entry.node}: {escape(data['error']['code'])}{again}"
-        case "switched":
-            line = f"[dim]→ {entry.node}: {data['next']}[/dim]"
-        case "sleep_started":
-            line = f"[cyan]⏸[/cyan] {entry.node}: until {_when(data['until'])}"
-        case "approval_requested" | "wait_started":
-            line = f"[cyan]⏸[/cyan] {entry.node}: waiting"
-        case "approval_decided":
-            line = f"[green]✓[/green] {entry.node}: {data['output']['decision']} by {escape(data['output']['by'])}"
-    if line is not None:
-        err.print(line)
-
-
-def outcome(view: RunView) -> None:
-    head = Text.assemble("run ", (view.run, "bold"), " ", _status(view.status))
-    if view.outcome:
-        head.append(f" ({view.outcome})")
-    out.print(head)
-    if view.output is not None and view.final:
-        out.print_json(json.dumps(view.output, ensure_ascii=False))
-    if view.error:
-        out.print(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"), soft_wrap=True)
-    if view.undone:
-        out.print(Text(f"undone, newest first: {', '.join(view.undone)}", style="yellow"), soft_wrap=True)
-    for each in view.not_undone:
-        out.print(Text(f"not undone: {each['path']}: {each['error']['message']}", style="red"), soft_wrap=True)
-    if view.waiting is not None:
-        out.print(_waits(view.waiting), soft_wrap=True)
-        out.print(f"next: {view.waiting.command}", soft_wrap=True)
-
-
-def _waits(waiting: WaitingView) -> Text:
-    until = f", until {_when(waiting.until)}" if waiting.until is not None else ""
-    words = f"waits at {waiting.node} for {waiting.kind}{until}"
-    return Text(f"{words}: {waiting.prompt}" if waiting.prompt else words)
-
-
-def runs(rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        err.print("no runs")
-        return
-    table = _table("run", "workflow", "status", "started", "due")
-    for column in table.columns:
-        column.no_wrap = column.header != "workflow"
-    table.columns[0].min_width = 11  # an id that is cut cannot be copied
-    for row in rows:
-        status = _status(row["status"])
-        if row["outcome"]:
-            status.append(f" ({row['outcome']})")
-        table.add_row(row["id"], row["workflow"], status, _minute(row["started_at"]), _minute(row["due_at"]))
-    out.print(table)
-
-
-def trace(view: RunView) -> None:
-    head = Text.assemble(("run ", ""), (view.run, "bold"), f" of {view.workflow} ", _status(view.status))
-    if view.outcome:
-        head.append(f" ({view.outcome})")
-    tree = Tree(head)
-    tree.add(_line(Text("input ").append_text(_short(view.input))))
-    for step in view.steps:
-        branch = tree.add(_step(step))
-        for call in step.calls:
-            branch.add(_line(Text(f"{call.function} ").append_text(_call(call))))
-        if step.error:
-            branch.add(Text(f"{step.error.get('code')}: {step.error.get('message')}", style="red"))
-        if step.output is not None:
-            branch.add(_line(Text("→ ").append_text(_short(step.output))))
-    if view.output is not None:
-        tree.add(_line(Text("output ").append_text(_short(view.output))))
-    if view.error:
-        tree.add(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"))
-    parts: list[RenderableType] = [tree]
-    if view.waiting is not None:
-        parts += [_waits(view.waiting), f"next: {view.waiting.command}"]
-    seconds = _seconds(view.updated_at - view.started_at)
-    parts.append(
-        Text(f"{view.entries} entries, fuel {view.fuel}, {seconds} from {_when(view.started_at)}", style="dim")
-    )
-    out.print(Group(*parts))
-
-
-def _step(step: StepView) -> Text:
-    line = Text(MARKS.get(step.status, "·") + " ", style=STATUS_STYLE.get(step.status, ""))
-    line.append(step.path, style="bold")
-    if step.kind != "task":
-        line.append(f" ({step.kind})")
-    if step.attempts > 1:
-        line.append(f", {step.attempts} attempts", style="yellow")
-    if step.ended_at is not None and step.kind in ("task", "compensation"):
-        line.append(f" {_seconds(step.ended_at - step.started_at)}, fuel {step.fuel}", style="dim")
-    if step.note:
-        line.append(f" {step.note}")
-    return line
-
-
-def _line(text: Text) -> Text:
-    """One line, cut where the terminal ends; --json has the whole."""
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
-
-
-def _call(call: Any) -> Text:
-    text = _short(call.args, 100).append(" → ")
-    if call.error:
-        return text.append(f"{call.error['code']}", style="red")
-    return text.append_text(_short(call.result, 100))
+# ---------------------------------------------------------------- the store
 
 
 def documents(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         err.print("no documents")
         return
-    table = _table("namespace", "key", "version", "value")
+    table = columns("namespace", "key", "version", "value")
     for row in rows:
-        table.add_row(row["namespace"], row["key"], str(row["version"]), _short(row["value"], 300))
+        table.add_row(row["namespace"], row["key"], str(row["version"]), short_json(row["value"], 300))
     out.print(table)

@@ -1,0 +1,91 @@
+"""What the commands share: options, the open registry, and how they speak."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ritesmith.errors import InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Group(click.Group):
+    """A group that lists its commands in the order of use, and knows what was probably meant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.commands, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def with_json(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def with_wait(command: F) -> F:
+    def not_nan(context: click.Context, option: click.Parameter, value: float) -> float:
+        if value != value:
+            raise click.BadParameter("not a number of seconds")
+        return value
+
+    return click.option(
+        "--wait",
+        "wait_seconds",
+        type=click.FloatRange(min=0),
+        callback=not_nan,
+        default=60.0,
+        show_default=True,
+        help="Longest pause to sit out, in seconds.",
+    )(command)
+
+
+def with_app(command: F) -> Callable[..., Any]:
+    """Open the registry around a command, and tell on stderr when it is made."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from ritesmith.app import RiteSmith
+
+        with RiteSmith.open(click.get_current_context().obj, on_install=talk) as app:
+            return command(app, *args, **kwargs)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    return wrapped
+
+
+def talk(text: str) -> None:
+    from ritesmith.cli import visible
+
+    click.echo(visible(text), err=True)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    from ritesmith.cli import json_text
+
+    click.echo(json_text(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def json_of(given: str) -> Any:
+    """The value of `@file`, `-` (stdin) or JSON text."""
+    from ritesmith.intake import INPUT_BYTES_MAX, decode, parse_json, read_text
+
+    if given == "-":
+        if sys.stdin is None:
+            raise InvalidInput("stdin is closed; nothing can be read from it")
+        return parse_json(decode(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1), "stdin"), "stdin")
+    if given.startswith("@"):
+        return parse_json(read_text(Path(given[1:])), given[1:])
+    return parse_json(given, "--input")

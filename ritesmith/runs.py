@@ -1,0 +1,387 @@
+"""The verbs on runs: start, carry on, answer, give up, fork, replay, and look."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from ritesmith import callbacks, saga, trace
+from ritesmith.contract import near_miss
+from ritesmith.diagram import mermaid
+from ritesmith.engine import Bring, Clock, Engine, Library, Watch
+from ritesmith.errors import Conflict, InvalidInput, NotFound, RiteSmithError
+from ritesmith.fork import fork
+from ritesmith.intake import check_value
+from ritesmith.journal import Journal
+from ritesmith.models import FINAL_STATUSES, JSON, Artifact, RunStatus, WaitNode, Workflow
+from ritesmith.registry import Registry
+from ritesmith.replay import Replay, replay
+
+
+class Runs(ABC):
+    """What `RiteSmith` does with runs. It brings the parts that are named here first."""
+
+    clock: Clock
+    new_id: Callable[[], str]
+    registry: Registry
+    journal: Journal
+    library: Library
+
+    @property
+    @abstractmethod
+    def engine(self) -> Engine:
+        """What executes runs."""
+
+    @abstractmethod
+    def _runnable(self, reference: str | Path, input: JSON) -> Artifact:
+        """What a reference means to a new run, which may run on this input."""
+
+    @abstractmethod
+    def _first_entry(
+        self, artifact: Artifact, input: JSON, run: str, parent: Mapping[str, str] | None = None
+    ) -> tuple[Workflow, saga.Record]:
+        """The workflow that an artifact is, and the first entry of a run of it, with all that this is pinned to."""
+
+    def start(self, reference: str | Path, input: JSON, *, idempotency_key: str | None = None) -> str:
+        """Start a run of a published workflow or capability, or of a workflow file; return its id.
+
+        Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
+        InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
+        """
+        artifact = self._runnable(reference, input)
+        run = self.new_id()
+        _, record = self._first_entry(artifact, input, run)
+        try:
+            self.journal.start(
+                run, record, idempotency_key=idempotency_key, input_digest=saga.digest_of([artifact.name, input])
+            )
+        except Conflict as conflict:
+            if conflict.facts.get("same_input"):
+                return str(conflict.facts["run"])
+            raise
+        return run
+
+    def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> trace.RunView:
+        """Carry a run on until it ends or waits; return what it came to. Raises as `Engine.drive`."""
+        self.engine.drive(run, watch=watch, wait_seconds=wait_seconds)
+        return self.view(run)
+
+    def run(
+        self,
+        reference: str | Path,
+        input: JSON,
+        *,
+        idempotency_key: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Start a run and carry it on until it ends or waits."""
+        return self.drive(
+            self.start(reference, input, idempotency_key=idempotency_key), watch=watch, wait_seconds=wait_seconds
+        )
+
+    def answer(
+        self,
+        run: str,
+        decision: str,
+        *,
+        by: str | None = None,
+        comment: str = "",
+        digest: str | None = None,
+        node: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Record a person's `approved` or `rejected` on what a run waits for, and carry the run on, as `drive`.
+
+        Raises as `saga.decide_approval`, with nothing recorded.
+        """
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            at, person = self.clock.now(), by or user()
+            return saga.decide_approval(
+                workflow, state, decision, by=person, comment=comment, at=at, digest=digest, node=node
+            )
+
+        return self._tell(run, message, watch, wait_seconds)
+
+    def deliver(
+        self,
+        run: str,
+        payload: JSON,
+        *,
+        node: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Give a run the callback that it waits for at `node`, and carry it on, as `drive`.
+
+        One that comes before the run waits for it, or while another process drives the run, is kept until it is taken.
+        Raises InvalidInput when the payload breaks the node's schema, Conflict when it came too late or came before.
+        """
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            self._check_payload(run, saga.awaiting(workflow, state, node), payload)
+            return saga.receive_callback(workflow, state, payload, at=self.clock.now(), node=node)
+
+        try:
+            return self._tell(run, message, watch, wait_seconds)
+        except Conflict as conflict:
+            if node is None and "owner" not in conflict.facts:
+                raise
+            self._keep_callback(run, payload, node, conflict)
+        return self.view(run)
+
+    def _keep_callback(self, run: str, payload: JSON, node: str | None, why: Conflict) -> None:
+        """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
+        entries = self.journal.entries(run)
+        state = saga.fold(entries)
+        if any(entry.kind == "callback_received" and entry.node == node for entry in entries):
+            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
+        if state.status in FINAL_STATUSES:
+            raise why
+        workflow = self.library.workflow(state)
+        if node is None:
+            waits = state.waits("callback")
+            if len(waits) != 1:
+                raise why
+            node = waits[0].path
+        self._check_payload(run, _wait_node(workflow, node, run), payload)
+        if any(each.data.get("node") == node for each in self.journal.messages(run)):
+            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
+        if any(entry.kind == "timed_out" and entry.node == node for entry in entries):
+            raise why
+        self.journal.send(run, "callback", {"payload": payload, "node": node})
+
+    def _check_payload(self, run: str, waiter: WaitNode, payload: JSON) -> None:
+        # Before success_when looks into it.
+        check_value("payload", payload, waiter.schema_, f"'{waiter.id}' of run '{run}'")
+
+    def callback_token(self, run: str, *, node: str | None = None, seconds: float = 86400.0) -> str:
+        """A word with which whoever holds it may deliver the callback `node` (a path) of a run, once, for `seconds`.
+
+        Without `node`: the one that the run waits for, or the only one that its workflow has. Raises InvalidInput when
+        that leaves a choice, or names no wait node.
+        """
+        state = saga.fold(self.journal.entries(run))
+        workflow = self.library.workflow(state)
+        if node is None:
+            waits = [each.path for each in state.waits("callback")]
+            known = waits or [each.id for each in workflow.nodes if isinstance(each, WaitNode)]
+            if len(known) != 1:
+                which = f"one of {', '.join(known)}" if known else "none: the workflow has no wait node"
+                raise InvalidInput(f"run '{run}' may wait at {which}", hint="say which is meant with --node")
+            node = known[0]
+        _wait_node(workflow, node, run)
+        return callbacks.token(self._callback_key(), run, node, self.clock.now() + seconds)
+
+    def deliver_by_token(
+        self, token: str, payload: JSON, *, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """As `deliver`, for the run and the node of a token. InvalidInput when the token is none of this registry's,
+        Conflict when its time is over or it was used."""
+        run, node = callbacks.read(self._callback_key(), token, self.clock.now())
+        return self.deliver(run, payload, node=node, watch=watch, wait_seconds=wait_seconds)
+
+    def _callback_key(self) -> bytes:
+        return bytes.fromhex(self.journal.kept("callback_key", lambda: secrets.token_hex(32)))
+
+    def wake(
+        self,
+        run: str,
+        *,
+        node: str | None = None,
+        by: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """End a run's sleep, or its pause before a retry, early, and carry it on. Conflict when it does not sleep."""
+        return self._tell(run, lambda _, state: saga.wake(state, by=by or user(), node=node), watch, wait_seconds)
+
+    def cancel(
+        self,
+        run: str,
+        *,
+        compensate: bool = True,
+        reason: str = "",
+        by: str | None = None,
+        watch: Watch | None = None,
+    ) -> trace.RunView:
+        """Give a run up, and undo what it did unless `compensate` is False.
+
+        A run that another process drives is asked to: that process cancels it before its next step. Conflict when it
+        has ended, or is being given up already.
+        """
+        asked: dict[str, Any] = {"by": by or user(), "reason": reason, "compensate": compensate}
+        try:
+            return self._tell(run, lambda _, state: saga.cancel(state, **asked), watch, 0.0)
+        except Conflict as conflict:
+            if "owner" not in conflict.facts:
+                raise
+        saga.cancel(saga.fold(self.journal.entries(run)), **asked)  # refused now rather than later
+        self.journal.send(run, "cancel", asked)
+        return self.view(run)
+
+    def retry(
+        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """Have a failed run go on at the step that failed, with a new deadline and new budgets. Conflict otherwise."""
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            return saga.retry(workflow, state, by=by or user(), at=self.clock.now())
+
+        return self._tell(run, message, watch, wait_seconds)
+
+    def fork(
+        self,
+        run: str,
+        node: str,
+        *,
+        workflow: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Begin a run that takes over what `run` did before `node`, and goes on from there by itself, as `drive`.
+
+        It follows the newest version of its workflow, or the one that `workflow` names. Raises as `fork.fork`, and
+        InvalidInput when that version does not take the input of the run.
+        """
+        entries = self.journal.entries(run)
+        state = saga.fold(entries)
+        artifact = self._runnable(workflow or state.workflow, state.input)
+        forked = self.new_id()
+        definition, first = self._first_entry(artifact, state.input, forked)
+        self.journal.copy(forked, *fork(entries, definition, first, node, self.clock.now()))
+        return self.drive(forked, watch=watch, wait_seconds=wait_seconds)
+
+    def replay(self, run: str) -> Replay:
+        """Execute a run again from its journal, touching nothing, and tell where it comes out otherwise.
+
+        Raises JournalMismatch for an edited journal, StoreError for an edited artifact.
+        """
+        entries = self.journal.entries(run)
+        workflow = self.library.workflow(saga.fold(entries))
+        from ritesmith.sandbox import lua_version
+
+        engine = self.engine
+        return replay(entries, workflow, self.library.capability, engine.sandbox, lua_version(), limits=engine.limits)
+
+    def compensate(
+        self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
+    ) -> trace.RunView:
+        """Try again to undo what could not be undone. Conflict when there is nothing of that."""
+        return self._tell(run, lambda _, state: saga.compensate(state, by=by or user()), watch, wait_seconds)
+
+    def resolve(
+        self,
+        run: str,
+        *,
+        happened: bool,
+        result: JSON = None,
+        by: str | None = None,
+        node: str | None = None,
+        watch: Watch | None = None,
+        wait_seconds: float = 0.0,
+    ) -> trace.RunView:
+        """Record a person's word on a write of which nobody knows whether it happened; carry the run on, as `drive`.
+
+        Raises InvalidInput when the `result` that it is said to have had is none that its host function gives,
+        Conflict when the run has no such write.
+        """
+
+        def message(_: Workflow, state: saga.State) -> saga.Record:
+            call = saga.unknown_track(state, node).unknown
+            if happened and call is not None:
+                check_value(
+                    "result", result, self.engine.catalog[call.function].output, f"what '{call.function}' gives"
+                )
+            return saga.resolve_effect(state, happened=happened, result=result, by=by or user(), node=node)
+
+        return self._tell(run, message, watch, wait_seconds)
+
+    def drive_due(
+        self, *, watch: Watch | None = None, wait_seconds: float = 0.0, stopped: Callable[[], bool] = lambda: False
+    ) -> dict[str, saga.State | RiteSmithError]:
+        """Carry on, side by side, every run that has something to do now; return what each came to, or its error."""
+        return self.engine.drive_all(self.unfinished(), watch=watch, wait_seconds=wait_seconds, stopped=stopped)
+
+    def serve(
+        self,
+        *,
+        stopped: Callable[[], bool],
+        poll_seconds: float = 1.0,
+        watch: Watch | None = None,
+        on_rest: Callable[[str, saga.State | RiteSmithError], object] = lambda run, came_to: None,
+    ) -> None:
+        """Carry on every run that has something to do, as it comes up, until `stopped()`; as `Engine.serve`."""
+        self.engine.serve(stopped=stopped, poll_seconds=poll_seconds, watch=watch, on_rest=on_rest)
+
+    def _tell(self, run: str, message: Bring, watch: Watch | None, wait_seconds: float) -> trace.RunView:
+        self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
+        return self.view(run)
+
+    def view(self, run: str) -> trace.RunView:
+        """A run as its journal tells it."""
+        return trace.view(self.journal.entries(self.run_id(run)))
+
+    def mermaid(self, run: str) -> str:
+        """The graph of a run with what happened at each node, as Mermaid text."""
+        entries = self.journal.entries(run)
+        return mermaid(self.library.workflow(saga.fold(entries)), trace.view(entries))
+
+    def runs(
+        self, *, status: str | None = None, workflow: str | None = None, stuck: bool = False, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first: id, workflow, status, outcome, started_at, updated_at, due_at, parent, owner.
+
+        `stuck`: only those that go on by nobody, each with `command`, which would help. Raises NotFound with the near
+        miss for a workflow or capability that never was, InvalidInput for no status.
+        """
+        if status is not None and status not in get_args(RunStatus):
+            raise InvalidInput(f"a run is never '{status}'", hint=f"it is one of {', '.join(get_args(RunStatus))}")
+        if workflow is not None and not self.registry.versions(workflow):
+            self.registry.get(workflow)
+        rows = self.journal.rows(status=status, workflow=workflow, stuck=stuck, limit=limit)
+        if stuck:
+            commands = {"unknown": "resolve {} --happened|--did-not-happen", "compensation_failed": "compensate {}"}
+            for row in rows:
+                row["command"] = f"ritesmith {commands.get(row['status'], 'resume {}').format(row['id'])}"
+        return rows
+
+    def unfinished(self) -> list[str]:
+        """Runs that have something to do now, oldest first: interrupted ones, and those whose time has come.
+
+        A run that somebody is driving at this moment is none of them.
+        """
+        return self.journal.due()
+
+    def run_id(self, given: str) -> str:
+        """A run's id from a part that begins it; NotFound with the near miss, InvalidInput when several begin so."""
+        found = self.journal.beginning(given) if given else []
+        if len(found) > 1:
+            raise InvalidInput(f"several runs begin with '{given}'", hint="give more of the id")
+        if not found:
+            near = near_miss(given, [row["id"] for row in self.journal.rows(limit=1000)])
+            hint = f"did you mean '{near}'?" if near else "list the runs: ritesmith runs"
+            raise NotFound(f"there is no run '{given}'", hint=hint)
+        return found[0]
+
+
+def user() -> str:
+    """Who runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return "somebody"
+
+
+def _wait_node(workflow: Workflow, path: str, run: str) -> WaitNode:
+    waiter = workflow.by_id.get(path.rsplit("/", 1)[-1].partition("#")[0])
+    if not isinstance(waiter, WaitNode):
+        near = near_miss(path, [each.id for each in workflow.nodes if isinstance(each, WaitNode)])
+        raise InvalidInput(f"'{path}' is no wait node of run '{run}'", hint=f"did you mean '{near}'?" if near else "")
+    return waiter
