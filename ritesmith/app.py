@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ritesmith import hosts, saga
 from ritesmith.contract import capability_of, near_miss, read_capability
@@ -31,6 +31,7 @@ from ritesmith.models import (
     JSON,
     Artifact,
     ArtifactKind,
+    ArtifactStatus,
     Capability,
     CapabilityExample,
     Contract,
@@ -38,6 +39,7 @@ from ritesmith.models import (
     Finding,
     Outcome,
     Provenance,
+    Source,
     TaskNode,
     Value,
     Workflow,
@@ -191,7 +193,7 @@ class RiteSmith(Runs):
                 return 0
             for file, text in files:
                 checked = self.check_text(text, file.name)
-                if checked.errors and not denied:
+                if checked.errors and not denied and self.policy.project is None:
                     raise Rejected(f"the bundled '{file.name}' does not pass the guard", findings=checked.errors)
                 try:
                     _, new = self.publish_checked(self._sound(checked), source="bundled", author="ritesmith")
@@ -289,6 +291,8 @@ class RiteSmith(Runs):
             catalog=hosts.CATALOG,
             resolve_workflow=self._find_workflow,
             known_workflows=[artifact.name for artifact in self.registry.newest("workflow")],
+            status=lambda reference: None if reference in known else self._status_of(reference),
+            ceiling=self.policy.run_limits,
             file=file,
         )
         report = TrialReport()
@@ -367,6 +371,14 @@ class RiteSmith(Runs):
             return None
         return self.workflow_of(artifact) if artifact.kind == "workflow" else None
 
+    def _status_of(self, reference: str) -> ArtifactStatus | None:
+        """The status of the version that a reference names, of a bare name the best that there is."""
+        try:
+            return self._usable(reference).status
+        except (NotFound, InvalidInput):
+            versions = self.registry.versions(reference)
+            return versions[-1].status if versions else None
+
     def _capability_by_digest(self, digest: str) -> Capability:
         return self._capabilities.get(digest) or self._capability_of(self.registry.by_digest(digest))
 
@@ -399,7 +411,7 @@ class RiteSmith(Runs):
         self,
         checked: Checked,
         *,
-        source: Literal["bundled", "person", "composed", "model"],
+        source: Source,
         author: str,
         intent: str = "",
         drafted: Mapping[str, Artifact] | None = None,
@@ -427,10 +439,7 @@ class RiteSmith(Runs):
         subject = self._subject(said, self._all_parts(parts), source)
         decision = decide(self.policy, subject)
         if decision.action == "deny":
-            raise Rejected(
-                f"the policy does not allow '{said.name}': {decision.reason}",
-                findings=[_policy_finding(decision)],
-            )
+            raise _denied(said.name, decision)
         waits = decision.action == "approve" or force_approval or any(part.status == "draft" for part in parts)
         return self.registry.publish(
             dry_run=dry_run,
@@ -464,7 +473,7 @@ class RiteSmith(Runs):
         if isinstance(said, Contract):
             return subject_of([said], hosts.CATALOG, source=source, limits=self.policy.limits)
         contracts = [self._capability_of(part).contract for part in parts if part.kind == "capability"]
-        return subject_of(contracts, hosts.CATALOG, source=source, limits=self.policy.limits, run_limits=said.limits)
+        return subject_of(contracts, hosts.CATALOG, source=source, limits=self.policy.limits, workflow=said)
 
     def _all_parts(self, parts: Iterable[Artifact]) -> list[Artifact]:
         """These parts and, where one is a workflow, all that it is made of, each once."""
@@ -508,21 +517,28 @@ class RiteSmith(Runs):
                 node["compensation"]["capability"] = pin(node["compensation"]["capability"])
         return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), list(parts.values())
 
-    def _newest(self, name: str) -> Artifact:
-        """The newest version that is active or a draft."""
-        usable = [each for each in self.registry.versions(name) if each.status in ("active", "draft")]
-        return usable[-1] if usable else self.registry.get(name)
-
     def approve_artifact(self, reference: str, *, by: str | None = None, digest: str | None = None) -> list[Artifact]:
         """A person's yes to a draft version, and to the drafts it is made of; return all that became active.
 
-        Raises Conflict when it is no draft, or when `digest` is not its digest.
+        The version, or its digest, must be named: of a name alone nobody knows which version was read. Raises
+        InvalidInput where it is not, Conflict when it is no draft or `digest` is not its digest, Rejected when the
+        policy of this moment denies it.
         """
-        artifact = self.registry.get(reference) if "@" in reference or "." not in reference else self._newest(reference)
+        if "@" not in reference and "." in reference:
+            drafts = [each for each in self.registry.versions(reference) if each.status == "draft"]
+            if not drafts:
+                artifact = self.registry.get(reference)
+                raise Conflict(f"'{artifact.ref}' waits for no approval; it is {artifact.status}")
+            hint = f"read it with 'ritesmith show {drafts[-1].ref}', then: ritesmith approve {drafts[-1].ref}"
+            raise InvalidInput(f"'{reference}' does not say which version was read", hint=hint)
+        artifact = self.registry.get(reference)
         if artifact.status != "draft":
             raise Conflict(f"'{artifact.ref}' waits for no approval; it is {artifact.status}")
         if digest is not None and not saga.is_digest_of(digest, artifact.digest):
             raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
+        _, _, decision = self.explain_policy(artifact.ref)
+        if decision.action == "deny":
+            raise _denied(artifact.name, decision)
         parts = self._all_parts(self._parts_of(artifact))
         approved = [*(part for part in parts if part.status == "draft"), artifact]
         person = by or user()
@@ -589,8 +605,13 @@ class RiteSmith(Runs):
                 f"'{artifact.ref}' waits for a person's approval before it may run",
                 hint=f"read it with 'ritesmith show {artifact.ref}', then: ritesmith approve {artifact.ref}",
             )
-        if artifact.status == "revoked":
-            raise Conflict(f"'{artifact.ref}' was revoked and may not start", hint="run another version")
+        for part in (artifact, *self._all_parts(self._parts_of(artifact))):
+            if part.status == "revoked":
+                whose = "" if part is artifact else f", and '{artifact.ref}' is made of it"
+                raise Conflict(f"'{part.ref}' was revoked and may not start{whose}", hint="run another version")
+        _, _, decision = self.explain_policy(artifact.ref)
+        if decision.action == "deny":  # it may have become stricter since
+            raise _denied(artifact.ref, decision)
         hint = f"see its input schema: ritesmith show {artifact.ref}"
         check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         return artifact
@@ -752,12 +773,13 @@ def _references(workflow: Workflow) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _policy_finding(decision: Decision) -> Finding:
-    return Finding(
+def _denied(name: str, decision: Decision) -> Rejected:
+    finding = Finding(
         code="policy_denied",
         message=f"rule '{decision.rule or 'none'}': {decision.reason} (risk {decision.risk}: {decision.risk_reason})",
         hint="change the grants, or the rules in guardrails/policy.toml",
     )
+    return Rejected(f"the policy does not allow '{name}': {decision.reason}", findings=[finding])
 
 
 def _count(number: int, noun: str) -> str:

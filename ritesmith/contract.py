@@ -89,6 +89,8 @@ def shape_findings(
             hint = f"did you mean {near!r}?" if near else "remove it"
         elif problem["type"] == "missing":
             message = f"the field {str(problem['loc'][-1])!r} is missing"
+        elif problem["type"] == "value_error":
+            message = problem["msg"].removeprefix("Value error, ")
         else:
             message = f"{problem['msg']} (found {_short(problem.get('input'))})"
         findings.append(Finding(code=code, where=Where(file=file, line=line, path=path), message=message, hint=hint))

@@ -377,6 +377,20 @@ class RunLimits(Value):
     """Size as JSON of all outputs and of all answers of host functions."""
 
 
+class WorkflowLimits(Value):
+    """The most that a policy lets a workflow ask for. None: as much as it likes."""
+
+    steps: int = Field(default=100_000, ge=1)
+    deadline_seconds: float = Field(default=366 * 86_400, gt=0)
+    fuel: int | None = Field(default=None, ge=1)
+    host_calls: int | None = Field(default=None, ge=1)
+    bytes: int | None = Field(default=None, ge=1)
+    concurrency: int = Field(default=100, ge=1)
+    """Of a map: elements under way at a time."""
+    max_items: int = Field(default=100_000, ge=1)
+    """Of a map: elements."""
+
+
 class WorkflowExample(Value):
     """One run of a workflow in a throw-away world with a virtual clock."""
 
@@ -423,10 +437,13 @@ ArtifactKind: TypeAlias = Literal["capability", "workflow"]
 ArtifactStatus: TypeAlias = Literal["draft", "active", "deprecated", "revoked"]
 
 
+Source: TypeAlias = Literal["bundled", "person", "composed", "model"]
+
+
 class Provenance(Value):
     """Where a version comes from and what it was checked with."""
 
-    source: Literal["bundled", "person", "composed", "model"]
+    source: Source
     intent: str = ""
     author: str = ""
     model: str | None = None

@@ -1169,7 +1169,7 @@ def test_a_published_workflow_is_pinned_to_what_it_calls(place: Path) -> None:
         assert json.loads(outer.text)["nodes"][1]["workflow"] == "demo.keep@1"
         assert (outer.effect, outer.risk) == ("write", put_.risk)
         assert (inner.status, outer.status) == ("draft", "draft")
-        assert [each.ref for each in app.approve_artifact("demo.keep_all")] == ["demo.keep@1", "demo.keep_all@1"]
+        assert [each.ref for each in app.approve_artifact("demo.keep_all@1")] == ["demo.keep@1", "demo.keep_all@1"]
         view = app.run("demo.keep_all", {"keys": ["x", "y"]})
         assert (view.status, view.output) == ("succeeded", [{}, {}])
         assert {each["key"] for each in app.documents("demo")} == {"x", "y"}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from ritesmith.app import RiteSmith
-from ritesmith.errors import InvalidInput, Rejected
+from ritesmith.errors import Conflict, InvalidInput, Rejected
 from ritesmith.guard.policy import Grant, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.hosts import CATALOG
 from ritesmith.intake import content_folder
-from ritesmith.models import Contract, Limits, RunLimits
+from ritesmith.models import Contract, Limits, Workflow
 
 FILE = content_folder() / "guardrails" / "policy.toml"
 BUNDLED = load_policy(FILE)
@@ -96,6 +96,9 @@ MCP = Grant(function="mcp.files.read", narrowed={})
         ({"functions": ["http.*"], "narrowed": {"secrets": ["*"]}}, True),
         ({"functions": ["mcp.*"], "narrowed": {"secrets": ["*"]}}, False),
         ({"functions": ["mcp.files.*"]}, True),
+        ({"functions": ["mcp.files.*"], "only": True}, False),
+        ({"functions": ["mcp.files.*", "http.*"], "only": True}, True),
+        ({"functions": ["http.*", "mcp.*"], "narrowed": {"hosts": ["api.*"]}, "only": True}, False),
         ({"functions": ["mcp.mail.*"]}, False),
         ({"over": {"fuel": 1000}}, True),
         ({"over": {"fuel": 5000}}, False),
@@ -111,6 +114,16 @@ def test_a_rule_matches_when_all_that_it_names_holds(conditions: dict[str, Any],
     decision = decide(one_rule(**conditions), facts)
     assert (decision.action == "allow") is matches
     assert bool(decision.tried[0].why_not) is not matches
+
+
+def test_only_means_every_value_of_a_grant() -> None:
+    policy = one_rule(functions=["http.*"], narrowed={"hosts": ["*.example.com"]}, only=True)
+    wide = WEB.model_copy(update={"narrowed": {"hosts": ["api.example.com", "evil.org"]}})
+    assert decide(policy, subject(grants=(WEB,))).action == "allow"
+    refused = decide(policy, subject(grants=(wide,)))
+    assert refused.action == "deny"
+    assert "evil.org" in refused.tried[0].why_not
+    assert decide(policy, subject(grants=())).action == "deny"
 
 
 def test_the_facts_come_from_contracts_and_limits() -> None:
@@ -129,11 +142,28 @@ def test_the_facts_come_from_contracts_and_limits() -> None:
             [({}, {"fuel": 500}), ({"store.get": {"namespaces": ["a"]}, "no.such": {}}, {"fuel": 700, "host_calls": 3})]
         )
     ]
-    facts = subject_of(parts, CATALOG, source="person", limits=Limits(), run_limits=RunLimits(steps=7))
+    flow = Workflow.model_validate(
+        {
+            "name": "a.flow",
+            "intent": "a flow",
+            "start": "a",
+            "limits": {"steps": 7},
+            "nodes": [
+                {"id": "a", "kind": "map", "over": [], "start": "c", "join": "b", "max_items": 20},
+                {"id": "b", "kind": "join", "next": "d"},
+                {"id": "c", "kind": "sleep", "seconds": 1, "next": "b"},
+                {"id": "d", "kind": "map", "over": [], "start": "e", "join": "f", "concurrency": 50},
+                {"id": "e", "kind": "sleep", "seconds": 1, "next": "f"},
+                {"id": "f", "kind": "join"},
+            ],
+        }
+    )
+    facts = subject_of(parts, CATALOG, source="person", limits=Limits(), workflow=flow)
     assert facts.effect == "write"  # what does not exist may do anything
     assert facts.unknown == ("no.such",)
     assert {grant.function for grant in facts.grants} == {"store.get", "no.such"}
     assert (facts.budget["fuel"], facts.budget["host_calls"], facts.budget["steps"]) == (700, 100, 7)
+    assert (facts.budget["concurrency"], facts.budget["max_items"]) == (50, 1000)
 
 
 # ---------------------------------------------------------------- a project's own policy
@@ -187,14 +217,39 @@ def test_a_projects_risk_counts_where_it_is_the_higher_one(tmp_path: Path) -> No
     ("text", "words"),
     [
         ('loosens = ["model-writes"]', "no such rule or limit"),
-        ("rules = 5", "can't be used as the policy"),
-        ("[[rules]]\nname = 'x'\naction = 'alow'\nreason = 'y'", "alow|allow"),
-        ("not toml", "can't be used as the policy"),
+        ("rules = 5", r"\$\.rules: .*\(found 5\)"),
+        ("[[rules]]\nname = 'x'\naction = 'alow'\nreason = 'y'", r"\$\.rules\[0\]\.action: .*'allow'.*alow"),
+        ("[[rules]]\nname = 'x'\nacton = 'deny'\nreason = 'y'", "unknown field 'acton' .did you mean 'action'"),
+        ("[[rules]]\nname = 'x'\naction = 'deny'\nreason = 'y'\nover = {feul = 5}", "did you mean 'fuel'"),
+        ("[[rules]]\nname = 'x'\naction = 'deny'\nreason = 'y'\nover = {fuel = nan}", "finite number"),
+        ("[[rules]]\nname = 'x'\naction = 'deny'\nreason = 'y'\nsource = ['modle']", "modle"),
+        ("[[rules]]\nname = 'x'\naction = 'deny'\nreason = 'y'\nonly = true", "'only' means nothing without"),
+        ("[[rules]]\nname = 'x'\naction = 'deny'\nreason = 'y'\n" * 2, "two rules have the name 'x'"),
+        ("".join(f"[[rules]]\nname = '{each}'\naction = 'deny'\nreason = 'y'\n" for each in "xz"), "is never reached"),
+        ("[limits]\nfuel = 0", "greater than or equal to 1"),
+        ("[limits]\nfuel = 'much'", r"\$\.limits\.fuel"),
+        ("[limits]\nfuels = 5", "did you mean 'fuel'"),
+        ("[run_limits]\nmax_items = -1", r"\$\.run_limits\.max_items"),
+        ("not toml", "can't be used as the policy: Expected"),
+        ("a = " + "[" * 5000, "nested too deeply"),
+        ("# " + "x" * 1_100_000, "more than 1048576 bytes"),
     ],
 )
 def test_a_project_policy_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         project(tmp_path, text)
+
+
+def test_a_policy_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInput, match="can't be used as the policy: 'utf-8'"):
+        load_policy(FILE, tmp_path / "policy.toml")
+
+
+def test_a_project_lowers_what_workflows_may_ask_for(tmp_path: Path) -> None:
+    own = "[run_limits]\nsteps = 500\nmax_items = 999_999\nfuel = 1000\nconcurrency = 200\n"
+    limits = project(tmp_path, 'loosens = ["run_limits.concurrency"]\n' + own).run_limits
+    assert (limits.steps, limits.max_items, limits.fuel, limits.concurrency) == (500, 100_000, 1000, 200)
 
 
 def test_the_bundled_policy_is_not_its_own_project(tmp_path: Path) -> None:
@@ -248,6 +303,47 @@ def test_a_bundled_artifact_that_the_project_denies_is_left_out(tmp_path: Path) 
         assert "orders.refund" not in names
         assert "math.clamp" in names
     assert "left out by the project's policy" in told[0]
+
+
+def test_a_stricter_policy_holds_for_what_was_published_before(tmp_path: Path) -> None:
+    with RiteSmith(tmp_path / "registry.db") as app:
+        plain, _ = app.publish_file(writer(tmp_path, "notes"))
+        pays, _ = app.publish_file(writer(tmp_path, "payments"))
+    project(tmp_path, RULE.format("deny", 'functions = ["store.put"]'))
+    with RiteSmith(tmp_path / "registry.db") as app:
+        with pytest.raises(Rejected, match="we say so"):
+            app.approve_artifact(pays.ref)
+        with pytest.raises(Rejected, match="we say so"):
+            app.start(plain.ref, {"id": "a"})
+
+
+def test_a_part_that_was_revoked_is_found_by_the_check_and_keeps_the_whole_from_starting(tmp_path: Path) -> None:
+    flow = """{"name": "notes.flow", "intent": "keep a note", "start": "a",
+     "input": {"type": "object", "required": ["id"], "properties": {"id": {"enum": ["a", "b"]}}},
+     "nodes": [{"id": "a", "kind": "task", "capability": "notes.keep@1", "with": {"id": {"var": "input.id"}},
+                "no_compensation": "a note does no harm"}],
+     "examples": [{"input": {"id": "a"}, "output": {"version": 1}, "store_after": {"notes": {"a": {"id": "a"}}}}]}"""
+    (tmp_path / "flow.json").write_text(flow, encoding="utf-8")
+    with RiteSmith(tmp_path / "registry.db") as app:
+        part, _ = app.publish_file(writer(tmp_path, "notes"))
+        whole, _ = app.publish_file(tmp_path / "flow.json")
+        app.registry.set_status(part.digest, "deprecated")
+        assert [each.code for each in app.check_file(tmp_path / "flow.json").findings] == ["deprecated_version"]
+        assert app.start(whole.ref, {"id": "a"})
+        app.registry.set_status(part.digest, "revoked")
+        assert [each.code for each in app.check_file(tmp_path / "flow.json").errors] == ["revoked_version"]
+        with pytest.raises(Conflict, match=r"'notes.keep@1' was revoked .* 'notes.flow@1' is made of it"):
+            app.start(whole.ref, {"id": "a"})
+
+
+def test_an_approval_names_the_version_that_was_read(tmp_path: Path) -> None:
+    with RiteSmith(tmp_path / "registry.db") as app:
+        pays, _ = app.publish_file(writer(tmp_path, "payments"))
+        with pytest.raises(InvalidInput, match="does not say which version was read"):
+            app.approve_artifact(pays.name)
+        assert app.approve_artifact(pays.digest[:12]) == [pays]
+        with pytest.raises(Conflict, match="waits for no approval; it is active"):
+            app.approve_artifact(pays.name)
 
 
 def test_explain_tells_the_rule_the_reason_and_what_was_tried(cli: Any) -> None:

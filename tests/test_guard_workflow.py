@@ -12,7 +12,7 @@ import pytest
 from ritesmith.contract import effect_of
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.guard.workflow_flow import components, dominator_intervals
-from ritesmith.models import Contract, Finding, HostFunction
+from ritesmith.models import Contract, Finding, HostFunction, WorkflowLimits
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "number"}
@@ -662,6 +662,125 @@ def test_a_finding_says_the_file() -> None:
         workflow, resolve=CONTRACTS.get, known_names=CONTRACTS, catalog=CATALOG, file="workflows/settle.json"
     )
     assert str(finding.where) == "workflows/settle.json $.examples"
+
+
+# ---------------------------------------------------------------- versions and limits
+
+
+def told(value: dict[str, Any], **more: Any) -> list[tuple[str, str, str, str, str]]:
+    workflow, _ = read_workflow(value)
+    assert workflow is not None
+    versions: dict[str, Contract | None] = {f"{name}@1": each for name, each in CONTRACTS.items()}
+    versions |= {**CONTRACTS, "orders.ship": None}
+    more = {"resolve": versions.get, "known_names": CONTRACTS, "catalog": CATALOG} | more
+    found = check_workflow(workflow, **more)
+    return [(each.severity, each.code, each.where.path, each.message, each.hint) for each in found]
+
+
+STATUSES: dict[str, Any] = {
+    **dict.fromkeys(CONTRACTS, "active"),
+    "orders.get@1": "deprecated",
+    "orders.pay@1": "revoked",
+    "orders.unpay@1": "revoked",
+    "orders.ship": "revoked",
+    "orders.draft@1": "draft",
+}
+
+
+def test_pins_to_deprecated_and_revoked_versions_are_found() -> None:
+    undo = {"capability": "orders.unpay@1", "with": {"receipt": {"var": "nodes.pay.output.receipt"}}}
+    value = changed(
+        together(
+            node(GET, "capability", "orders.get@1"),
+            node(PAY, "capability", "orders.pay@1"),
+            node(PAY, "compensation", undo),
+        )
+    )
+    newest = "for the newest version"
+    assert told(value, status=STATUSES.get) == [
+        (
+            "warning",
+            "deprecated_version",
+            "$.nodes[0].capability",
+            "the capability 'orders.get@1' is deprecated",
+            f"write 'orders.get' {newest}",
+        ),
+        (
+            "error",
+            "revoked_version",
+            "$.nodes[3].capability",
+            "the capability 'orders.pay@1' is revoked",
+            f"write 'orders.pay' {newest}",
+        ),
+        (
+            "error",
+            "revoked_version",
+            "$.nodes[3].compensation.capability",
+            "the capability 'orders.unpay@1' is revoked",
+            f"write 'orders.unpay' {newest}",
+        ),
+    ]
+
+
+def test_a_name_without_an_active_version_is_told_as_such() -> None:
+    (finding,) = told(changed(node(GET, "capability", "orders.ship")), status=STATUSES.get)[:1]
+    assert finding[:3] == ("error", "revoked_version", "$.nodes[0].capability")
+    assert finding[3] == "no version of the capability 'orders.ship' is active, and the newest is revoked"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        pytest.param({"orders.inner@1": "revoked"}, "the workflow 'orders.inner@1' is revoked", id="itself"),
+        pytest.param(
+            {"orders.inner@1": "active", "orders.pay@1": "revoked"},
+            "the workflow 'orders.inner@1' uses 'orders.pay@1', which is revoked",
+            id="what it is made of",
+        ),
+    ],
+)
+def test_a_called_workflow_is_looked_at_as_well(statuses: dict[str, Any], words: str) -> None:
+    inner, _ = read_workflow(changed(together(put("name", "orders.inner"), node(PAY, "capability", "orders.pay@1"))))
+    call = {"id": "get", "kind": "call", "workflow": "orders.inner@1", "with": {"id": ID}, "next": "large"}
+    value = changed(put("nodes", GET, call))
+    found = told(value, status=statuses.get, resolve_workflow={"orders.inner@1": inner}.get)
+    assert ("error", "revoked_version", "$.nodes[0].workflow", words) in [each[:4] for each in found]
+
+
+MAPPED = together(
+    node(AGAIN, "next", "each"),
+    add(id="each", kind="map", over=[1], start="rest", join="all", concurrency=50),
+    add(id="rest", kind="sleep", seconds=1, next="all"),
+    add(id="all", kind="join", next="get"),
+)
+
+
+def test_limits_are_held_against_those_of_the_policy() -> None:
+    value = changed(together(MAPPED, put("limits", {"steps": 5000})))
+    ceiling = WorkflowLimits(steps=1000, deadline_seconds=86_400, fuel=10_000, concurrency=20, max_items=100)
+    assert [each[1:4] for each in told(value, ceiling=ceiling)] == [
+        ("limit_too_high", "$.limits.steps", "steps is 5,000, and the policy allows 1,000"),
+        (
+            "limit_too_high",
+            "$.limits.deadline_seconds",
+            "deadline_seconds is 604,800 where nothing is said, and the policy allows 86,400",
+        ),
+        (
+            "limit_too_high",
+            "$.limits.fuel",
+            "fuel has no limit where nothing is said, and the policy allows 10,000",
+        ),
+        ("limit_too_high", "$.nodes[7].concurrency", "concurrency is 50, and the policy allows 20"),
+        (
+            "limit_too_high",
+            "$.nodes[7].max_items",
+            "max_items is 1,000 where nothing is said, and the policy allows 100",
+        ),
+    ]
+    within = {"steps": 1000, "deadline_seconds": 86_400, "fuel": 10_000}
+    value = changed(together(MAPPED, put("limits", within)))
+    value["nodes"][7] |= {"concurrency": 20, "max_items": 100}
+    assert told(value, ceiling=ceiling) == []
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,10 @@ def artifact(details: Mapping[str, Any]) -> None:
         pairs.append(("trial", f"{_trial(trial)}; {_spent(trial)}"))
     if details["aliases"]:
         pairs.append(("aliases", Text("\n".join(details["aliases"]))))
+    if provenance["pins"]:
+        pairs.append(
+            ("made of", Text("\n".join(f"{part} {digest[:12]}" for part, digest in provenance["pins"].items())))
+        )
     for name, grant in contract.get("grants", {}).items():
         pairs.append(("grant", Text(f"{name} {json.dumps(grant)}")))
     versions = ", ".join(f"{each['version']} ({each['status']})" for each in details["versions"])

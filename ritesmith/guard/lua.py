@@ -6,16 +6,15 @@ literals) is left to the sandbox and to the trial.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from ritesmith.contract import near_miss
-from ritesmith.errors import InvalidInput
+from ritesmith.guard.guardrails import read_guardrails
 from ritesmith.guard.lua_habits import check_habits
 from ritesmith.guard.lua_host import Hosts, check_hosts
 from ritesmith.guard.lua_parser import PARSER, ParserLost
@@ -58,10 +57,7 @@ class LuaRules(Value):
 
 def load_rules(path: Path) -> LuaRules:
     """Read `guardrails/lua.toml`; InvalidInput where it is not what LuaRules says."""
-    try:
-        return LuaRules.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise InvalidInput(f"'{path}' holds no Lua rules: {error}", hint="repair or restore the file") from error
+    return read_guardrails(path, LuaRules, "the rules for Lua")[0]
 
 
 def check_lua(

@@ -9,21 +9,36 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field, model_validator
 
 from ritesmith.contract import effect_of, near_miss
 from ritesmith.errors import InvalidInput
-from ritesmith.models import EFFECT_ORDER, Contract, Effect, HostFunction, Limits, Risk, RunLimits, Value
+from ritesmith.guard.guardrails import read_guardrails
+from ritesmith.models import (
+    EFFECT_ORDER,
+    Contract,
+    Effect,
+    HostFunction,
+    Limits,
+    MapNode,
+    Risk,
+    Source,
+    Value,
+    Workflow,
+    WorkflowLimits,
+)
 
 Action: TypeAlias = Literal["allow", "approve", "deny"]
 STRICTNESS: Mapping[str, int] = {"allow": 0, "approve": 1, "deny": 2}
 RISK_ORDER: Mapping[str, int] = {"low": 0, "medium": 1, "high": 2, "critical": 3}
-LOOSENS_LIMIT = "limits."
+BUDGETS = (*Limits.model_fields, "steps", "run_seconds", "concurrency", "max_items")
+"""Names that a rule's `over` may use."""
+_NO_CONDITIONS = ("name", "level", "action", "reason", "only")
 
 
 class Grant(Value):
@@ -43,23 +58,39 @@ class Subject(Value):
     unknown: tuple[str, ...] = ()
     """Granted host functions that do not exist."""
     budget: dict[str, float] = Field(default={})
-    """The most that one execution may spend, by the names of `models.Limits`; of a workflow also `steps` and
-    `run_seconds`."""
+    """The most that one execution may spend, by the names of `models.Limits`; of a workflow also what its run may:
+    `steps`, `run_seconds`, and where it has a map `concurrency` and `max_items`."""
 
 
 class Conditions(Value):
     """What must hold for a rule to match; all that is named, and an empty list names nothing."""
 
-    source: tuple[str, ...] = ()
+    source: tuple[Source, ...] = ()
     effect: tuple[Effect, ...] = ()
     functions: tuple[str, ...] = ()
     """Host functions, `*` standing for any rest; one grant must meet this and `narrowed`."""
     narrowed: dict[str, tuple[str, ...]] = Field(default={})
     """What the same grant names: `{hosts = ["*.example.com"]}`; one of its values must be one of these."""
+    only: bool = False
+    """Every grant must meet `functions` and `narrowed`, with all of its values: it is granted nothing beside these."""
     unknown: bool | None = None
     """Whether a host function is granted that does not exist."""
-    over: dict[str, float] = Field(default={})
+    over: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default={})
     """It may spend more than this of one of these."""
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        for name in self.over:
+            if name not in BUDGETS:
+                raise ValueError(f"there is no budget {name!r}; {_meant(name, BUDGETS)}")
+        if self.only and not (self.functions or self.narrowed):
+            raise ValueError("'only' means nothing without 'functions' or 'narrowed'")
+        return self
+
+    @property
+    def always(self) -> bool:
+        """Whether everything meets it."""
+        return all(value in ((), {}, None) for name, value in self if name not in _NO_CONDITIONS)
 
 
 class RiskRule(Conditions):
@@ -68,7 +99,7 @@ class RiskRule(Conditions):
 
 
 class PolicyRule(Conditions):
-    name: str
+    name: str = Field(min_length=1)
     action: Action
     risk: tuple[Risk, ...] = ()
     reason: str
@@ -78,6 +109,9 @@ class Policy(Value):
     """The rules, and the digest of the file that they came from; with a project's policy over them, if there is one."""
 
     limits: Limits = Limits()
+    """Of one execution of a capability."""
+    run_limits: WorkflowLimits = WorkflowLimits()
+    """Of a workflow."""
     risk: tuple[RiskRule, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
     loosens: tuple[str, ...] = ()
@@ -85,6 +119,18 @@ class Policy(Value):
     digest: str = ""
     file: str = ""
     project: Policy | None = Field(default=None, exclude=True)
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Self:
+        names = [rule.name for rule in self.rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules have the name {name!r}")
+        for which, rules in (("rules", self.rules), ("risk", self.risk)):
+            always = next((place for place, rule in enumerate(rules[:-1]) if rule.always), None)
+            if always is not None:
+                raise ValueError(f"{which}[{always + 1}] is never reached: what comes before it meets everything")
+        return self
 
 
 class Tried(Value):
@@ -123,33 +169,38 @@ def load_policy(path: Path, project: Path | None = None) -> Policy:
 
 
 def _read(path: Path) -> Policy:
-    try:
-        text = path.read_text(encoding="utf-8")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return Policy.model_validate(tomllib.loads(text) | {"digest": digest, "file": str(path)})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise InvalidInput(
-            f"'{path}' can't be used as the policy: {error}", hint="repair or restore the file"
-        ) from error
+    policy, text = read_guardrails(path, Policy, "the policy")
+    return policy.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest(), "file": str(path)})
 
 
 def _over(policy: Policy, project: Policy) -> Policy:
-    known = [rule.name for rule in policy.rules] + [LOOSENS_LIMIT + name for name in Limits.model_fields]
+    known = [rule.name for rule in policy.rules]
+    known += [f"{table}.{name}" for table in _LIMIT_TABLES for name in type(getattr(policy, table)).model_fields]
     for name in project.loosens:
         if name not in known:
-            near = near_miss(name, known)
             raise InvalidInput(
-                f"'{project.file}' loosens '{name}', and the policy has no such rule or limit",
-                hint=f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}",
+                f"'{project.file}' loosens '{name}', and the policy has no such rule or limit", hint=_meant(name, known)
             )
-    limits = {}
-    for name in project.limits.model_fields_set:
-        most, asked = getattr(policy.limits, name), getattr(project.limits, name)
-        limits[name] = asked if LOOSENS_LIMIT + name in project.loosens else min(most, asked)
+    tables = {table: _lower(getattr(policy, table), getattr(project, table), table, project) for table in _LIMIT_TABLES}
     digest = hashlib.sha256(f"{policy.digest}\n{project.digest}".encode()).hexdigest()
-    return policy.model_copy(
-        update={"limits": policy.limits.model_copy(update=limits), "digest": digest, "project": project}
-    )
+    return policy.model_copy(update={**tables, "digest": digest, "project": project})
+
+
+_LIMIT_TABLES = ("limits", "run_limits")
+
+
+def _lower(most: Value, asked: Value, table: str, project: Policy) -> Value:
+    """The limits of a table as a project has them: its own where they are lower, or where it loosens them by name."""
+    own = {}
+    for name in asked.model_fields_set:
+        given = [each for each in (getattr(most, name), getattr(asked, name)) if each is not None]
+        own[name] = getattr(asked, name) if f"{table}.{name}" in project.loosens else min(given, default=None)
+    return most.model_copy(update=own)
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = near_miss(name, known)
+    return f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
 
 
 def subject_of(
@@ -158,15 +209,19 @@ def subject_of(
     *,
     source: str,
     limits: Limits,
-    run_limits: RunLimits | None = None,
+    workflow: Workflow | None = None,
 ) -> Subject:
-    """The facts about a capability (its one contract) or a workflow (those of its parts, and `run_limits`)."""
+    """The facts about a capability (its one contract) or a `workflow` (`contracts` are those of its parts)."""
     budget: dict[str, float] = {}
     for name, most in limits.model_dump().items():
         asked = [getattr(each.limits, name) for each in contracts]
         budget[name] = max((most if own is None else min(own, most) for own in asked), default=0)
-    if run_limits is not None:
-        budget |= {"steps": run_limits.steps, "run_seconds": run_limits.deadline_seconds}
+    if workflow is not None:
+        budget |= {"steps": workflow.limits.steps, "run_seconds": workflow.limits.deadline_seconds}
+        for each in workflow.nodes:
+            if isinstance(each, MapNode):
+                asked_for = {"concurrency": each.concurrency, "max_items": each.max_items}
+                budget |= {name: max(most, budget.get(name, 0)) for name, most in asked_for.items()}
     grants: list[Grant] = []
     for name, narrowed in (pair for each in contracts for pair in each.grants.items()):
         grant = Grant(function=name, narrowed=narrowed)
@@ -243,7 +298,11 @@ def _why_not(rule: Conditions, subject: Subject) -> str:
         return f"the effect is {subject.effect}, not {_or(rule.effect)}"
     if rule.unknown is not None and bool(subject.unknown) != rule.unknown:
         return "it is granted a host function that does not exist" if subject.unknown else "every granted one exists"
-    if (rule.functions or rule.narrowed) and not any(_meets(rule, grant) for grant in subject.grants):
+    if rule.only:
+        beside = next((grant for grant in subject.grants if not _meets(rule, grant, all)), None)
+        if beside is not None:
+            return f"it is granted {beside.function} {json.dumps(beside.narrowed)} beside these"
+    if (rule.functions or rule.narrowed) and not any(_meets(rule, grant, any) for grant in subject.grants):
         wanted = _or(rule.functions) if rule.functions else "a host function"
         narrowed = "".join(f" for the {name} {_or(values)}" for name, values in rule.narrowed.items())
         return f"it is not granted {wanted}{narrowed}"
@@ -252,11 +311,13 @@ def _why_not(rule: Conditions, subject: Subject) -> str:
     return ""
 
 
-def _meets(rule: Conditions, grant: Grant) -> bool:
+def _meets(rule: Conditions, grant: Grant, how_many: Callable[[Iterable[bool]], bool]) -> bool:
+    """Whether a grant is one that a rule means, with `any` or `all` of what it names."""
     if rule.functions and not _like(grant.function, rule.functions):
         return False
+    named = {name: list(_values(grant.narrowed.get(name))) for name in rule.narrowed}
     return all(
-        any(_like(str(value), patterns) for value in _values(grant.narrowed.get(name)))
+        bool(named[name]) and how_many(_like(str(value), patterns) for value in named[name])
         for name, patterns in rule.narrowed.items()
     )
 

@@ -22,6 +22,7 @@ from ritesmith.models import (
     NODE_KINDS,
     AnyNode,
     ApprovalNode,
+    ArtifactStatus,
     Branch,
     CallNode,
     Case,
@@ -49,6 +50,7 @@ from ritesmith.models import (
     Where,
     Workflow,
     WorkflowExample,
+    WorkflowLimits,
 )
 from ritesmith.schemas import problems, schema_problems
 
@@ -112,16 +114,19 @@ def check_workflow(
     catalog: Mapping[str, HostFunction],
     resolve_workflow: Callable[[str], Workflow | None] = lambda reference: None,
     known_workflows: Iterable[str] = (),
+    status: Callable[[str], ArtifactStatus | None] = lambda reference: None,
+    ceiling: WorkflowLimits | None = None,
     file: str = "",
 ) -> list[Finding]:
     """Every finding about the sense of a workflow, structure first, then the graph, then node by node, then examples.
 
     `resolve` gives the contract of a capability by name, `name@version` or digest, `known_names` the names for a near
     miss; `resolve_workflow` and `known_workflows` the same for the workflows that may be called; `catalog` the effect
-    and the errors of host functions. Where ids, targets or the nesting are wrong, the graph is not judged, since what
-    it says would be about another graph; types still are.
+    and the errors of host functions; `status` the status of the version that a reference names, or of a name's newest
+    one; `ceiling` what the policy lets a workflow ask for. Where ids, targets or the nesting are wrong, the graph is
+    not judged, since what it says would be about another graph; types still are.
     """
-    check = _Check(workflow, resolve, known_names, catalog, resolve_workflow, known_workflows)
+    check = _Check(workflow, resolve, known_names, catalog, resolve_workflow, known_workflows, status, ceiling)
     check.run()
     if not file:
         return check.findings
@@ -230,6 +235,8 @@ class _Called(NamedTuple):
     """Of the workflow and of all those."""
     codes: frozenset[str] | None
     """With which its run may fail; None where nobody knows."""
+    revoked: str | None
+    """What one of them names and may not be used any more."""
 
 
 class _Check:
@@ -243,6 +250,8 @@ class _Check:
         catalog: Mapping[str, HostFunction],
         resolve_workflow: Callable[[str], Workflow | None],
         known_workflows: Iterable[str],
+        status: Callable[[str], ArtifactStatus | None],
+        ceiling: WorkflowLimits | None,
     ) -> None:
         self.workflow = workflow
         self.nodes = workflow.nodes
@@ -251,6 +260,8 @@ class _Check:
         self.catalog = catalog
         self.resolve_workflow = resolve_workflow
         self.known_workflows = known_workflows
+        self.status = status
+        self.ceiling = ceiling
         self.findings: list[Finding] = []
         self.index: dict[str, int] = {}
         for index, node in enumerate(self.nodes):
@@ -262,6 +273,7 @@ class _Check:
         """None where there is no nesting, or a way crosses the border of a branch."""
         self.contracts: dict[str, Contract | None] = {}
         self.calls: dict[str, _Called] = {}
+        self.statuses: dict[str, ArtifactStatus | None] = {}
         self.schemas: dict[str, list[tuple[str, str]]] = {}
         self.targets: dict[tuple[int, str], _Target] = {}
         self.items: dict[int, tuple[Schema, dict[str, Schema]]] = {}
@@ -278,6 +290,7 @@ class _Check:
                 self.graph = Graph(self.nesting)
                 self._shape_of_graph(self.graph)
         self._own_schemas()
+        self._limits()
         for index, node in enumerate(self.nodes):
             self._node(index, node, f"$.nodes[{index}]")
         self._examples()
@@ -320,6 +333,27 @@ class _Check:
             message = f"the shortest way to an end takes {shortest} steps, and the run may take {most}"
             self._add("steps_too_few", "$.limits.steps", message, "raise limits.steps", warning=True)
 
+    # -------------------------------------------------------- limits
+
+    def _limits(self) -> None:
+        """Hold what the run and its maps may spend against what the policy allows; what is not said is the default."""
+        if self.ceiling is None:
+            return
+        for name, asked in self.workflow.limits.model_dump().items():
+            self._limit(name, asked, f"$.limits.{name}", name in self.workflow.limits.model_fields_set)
+        for index, node in enumerate(self.nodes):
+            if isinstance(node, MapNode):
+                for name in ("concurrency", "max_items"):
+                    self._limit(name, getattr(node, name), f"$.nodes[{index}].{name}", name in node.model_fields_set)
+
+    def _limit(self, name: str, asked: float | None, path: str, said: bool) -> None:
+        most = getattr(self.ceiling, name)
+        if most is None or (asked is not None and asked <= most):
+            return
+        given = f"{name} is {asked:,.10g}" if asked is not None else f"{name} has no limit"
+        message = f"{given}{'' if said else ' where nothing is said'}, and the policy allows {most:,.10g}"
+        self._add("limit_too_high", path, message, f"write {name} of at most {most:.10g}" if not said else "lower it")
+
     # -------------------------------------------------------- schemas and contracts
 
     def _sound(self, schema: Schema) -> bool:
@@ -346,6 +380,8 @@ class _Check:
 
     def _contract(self, name: str, path: str) -> Contract | None:
         contract = self._capability(name)
+        if self._standing("capability", name, path, contract):
+            return contract
         if contract is None:
             bare, _, version = name.partition("@")
             if version and self.resolve(bare) is not None:
@@ -358,15 +394,36 @@ class _Check:
                 self._add("unknown_capability", path, message, self._near(bare, self.known_names))
         return contract
 
+    def _standing(self, kind: str, name: str, path: str, found: Contract | Workflow | None) -> bool:
+        """Find a reference to a version that is not to be used any more; whether that says it all."""
+        status = self._status(name)
+        if status not in ("deprecated", "revoked"):
+            return False
+        if found is None:
+            message, hint = f"no version of the {kind} {name!r} is active, and the newest is {status}", ""
+        else:
+            newest = self._status(found.name) == "active"
+            message = f"the {kind} {name!r} is {status}"
+            hint = f"write {found.name!r} for the newest version" if newest else "use another one"
+        self._add(f"{status}_version", path, message, hint, warning=status == "deprecated" and found is not None)
+        return True
+
+    def _status(self, reference: str) -> ArtifactStatus | None:
+        if reference not in self.statuses:
+            self.statuses[reference] = self.status(reference)
+        return self.statuses[reference]
+
     def _called(self, reference: str) -> _Called:
         """What a reference to a workflow names; looked up, with all that it calls, once for each reference."""
         if reference not in self.calls:
             found = {reference: self.resolve_workflow(reference)}
             pending = [reference]
             codes: set[str] | None = set(_RUN_CODES)
+            revoked: str | None = None
             while pending:
                 workflow = found[pending.pop()]
                 for node in workflow.nodes if workflow is not None else ():
+                    revoked = revoked or next((each for each in _named(node) if self._status(each) == "revoked"), None)
                     if isinstance(node, CallNode) and node.workflow not in found:
                         found[node.workflow] = self.resolve_workflow(node.workflow)
                         pending.append(node.workflow)
@@ -375,7 +432,7 @@ class _Check:
             names = frozenset(each.partition("@")[0] for each in found)
             names |= {each.name for each in found.values() if each is not None}  # a digest names nothing
             whole = codes is not None and None not in found.values()
-            self.calls[reference] = _Called(found[reference], names, frozenset(codes or ()) if whole else None)
+            self.calls[reference] = _Called(found[reference], names, frozenset(codes or ()) if whole else None, revoked)
         return self.calls[reference]
 
     def _codes(self, node: AnyNode) -> set[str] | None:
@@ -676,8 +733,13 @@ class _Check:
             through = "" if direct else f" through {node.workflow!r}"
             message = f"the workflow {name!r} calls itself{through}"
             self._add("recursive_call", f"{at}.workflow", message, "use a loop within the workflow, or a map")
+        elif self._standing("workflow", node.workflow, f"{at}.workflow", called.workflow):
+            pass
         elif called.workflow is None:
             self._unknown_workflow(node.workflow, f"{at}.workflow")
+        elif called.revoked is not None:
+            message = f"the workflow {node.workflow!r} uses {called.revoked!r}, which is revoked"
+            self._add("revoked_version", f"{at}.workflow", message, "publish a version of it without that")
         if called.workflow is None:
             self._with(node.with_, None, f"{at}.with", index)
             self._handlers(node, "", None, at)
@@ -835,6 +897,15 @@ class _Check:
 
 def _unusable(code: str, message: str, hint: str = "") -> _Target:
     return _Target({}, True, None, (code, message, hint))
+
+
+def _named(node: AnyNode) -> list[str]:
+    """The capabilities and workflows that a node names."""
+    if isinstance(node, CallNode):
+        return [node.workflow]
+    if isinstance(node, TaskNode):
+        return [node.capability, *([node.compensation.capability] if node.compensation is not None else [])]
+    return []
 
 
 def _said(contract: Contract | None) -> tuple[str, Schema] | None:

@@ -1,0 +1,48 @@
+"""Reads a file of `guardrails/`: TOML, held against the model of what it may say."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from ritesmith.contract import shape_findings
+from ritesmith.errors import InvalidInput
+from ritesmith.models import Value
+
+FILE_BYTES_MAX = 1024 * 1024
+PROBLEMS_SHOWN = 5
+
+Model = TypeVar("Model", bound=Value)
+
+
+def read_guardrails(path: Path, model: type[Model], what: str) -> tuple[Model, str]:
+    """Read a TOML file as a model; return it with the text. InvalidInput says what is wrong with it, and where."""
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ValueError(f"it has more than {FILE_BYTES_MAX} bytes")
+        text = data.decode("utf-8")
+        value: dict[str, Any] = tomllib.loads(text)
+        return model.model_validate(value), text
+    except ValidationError as error:
+        found = shape_findings(error, _fields(model), code="guardrails")
+        shown = [f"{each.where.path}: {each.message}{each.hint and f' ({each.hint})'}" for each in found]
+        more = f"; and {len(shown) - PROBLEMS_SHOWN} more" if len(shown) > PROBLEMS_SHOWN else ""
+        why = "; ".join(shown[:PROBLEMS_SHOWN]) + more
+    except RecursionError:
+        why = "it is nested too deeply"
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (ValueError, tomllib.TOMLDecodeError) as error:
+        why = str(error)
+    raise InvalidInput(f"'{path}' can't be used as {what}: {why}", hint="repair or restore the file")
+
+
+def _fields(model: type[Value]) -> list[str]:
+    """Every name that the file may use, in whichever table."""
+    schema = model.model_json_schema()
+    return [name for each in (schema, *schema.get("$defs", {}).values()) for name in each.get("properties", {})]
