@@ -505,7 +505,7 @@ LEGAL_MOVES: Mapping[str, frozenset[str]] = {
     "pending": frozenset({"running", "cancelled"}),
     "running": frozenset({"sleeping", "waiting", "compensating", "unknown", "succeeded", "failed", "cancelled"}),
     "sleeping": frozenset({"running", "compensating", "failed", "cancelled"}),
-    "waiting": frozenset({"running", "compensating", "failed", "cancelled"}),
+    "waiting": frozenset({"running", "sleeping", "compensating", "failed", "cancelled"}),
     "compensating": frozenset({"sleeping", "unknown", "compensated", "compensation_failed", "failed", "cancelled"}),
     "unknown": frozenset({"running", "compensating", "cancelled"}),
     "compensation_failed": frozenset({"compensating"}),

@@ -192,7 +192,7 @@ def decide(workflow: Workflow, state: State, now: float, running: Running = NOTH
         return _settled(workflow, state, running, now) or _give_up(workflow, state)
     stopped = _stopped(workflow, state, now)
     if stopped is not None:
-        return _settled(workflow, state, running, now) or stopped
+        return stopped
     due: list[float] = [state.deadline_at]
     for track in list(state.live.values()):
         command = turn(workflow, state, track, now, running)
@@ -233,10 +233,12 @@ def _settled(workflow: Workflow, state: State, running: Running, now: float) -> 
 
 def _settle(workflow: Workflow, state: State, track: Track, running: Running, now: float) -> Command | None:
     """Bring one track to rest: what runs is drained, a write without an end is executed to its end."""
-    if track.path in running:
-        return Pause(None)
+    under_way = running.get(track.path)
     if track.waiting is not None and track.waiting.kind == "child":
-        return Await(track.path, track.waiting.data["child"], "cancel")
+        asked = isinstance(under_way, Await) and under_way.wish == "cancel"
+        return Pause(None) if asked else Await(track.path, track.waiting.data["child"], "cancel")
+    if under_way is not None:
+        return Pause(None)
     if track.unsettled:
         return enter(workflow, state, track, now, running)
     return None

@@ -238,12 +238,10 @@ class State:
         """When there is something to do again: None when it has ended, or waits without a deadline."""
         if self.status in FINAL_STATUSES or self.status == "unknown":
             return None
-        due: list[float] = []
-        for track in self.acting():
-            if track.waiting is None:
-                return self.updated_at
-            if track.waiting.until is not None:
-                due.append(track.waiting.until)
+        if self.status in ("running", "compensating"):
+            return self.updated_at
+        waits = (track.waiting for track in self.acting())
+        due = [waiting.until for waiting in waits if waiting is not None and waiting.until is not None]
         if self.undoing is None and self.deadline_at != float("inf"):
             due.append(self.deadline_at)
         return min(due, default=None)
@@ -278,9 +276,14 @@ def _status(state: State) -> str:
         return "unknown"
     if state.undoing is not None:
         return "compensating" if state.undoing.waiting is None else "sleeping"
-    if state.failure is not None:
+    if state.failure is not None or state.bytes > state.limits.get("bytes", state.bytes):
         return "running"
-    kinds = {track.waiting.kind if track.waiting is not None else "" for track in state.acting()}
+    kinds: set[str] = set()
+    for track in state.live.values():
+        if track.fork is None:
+            kinds.add(track.waiting.kind if track.waiting is not None else "")
+        elif track.fork.over or track.fork.decided:
+            return "running"  # its join has something to do, whatever the branches wait for
     if not kinds or "" in kinds:
         return "running"
     return "sleeping" if kinds <= {"sleep", "retry"} else "waiting"
@@ -345,17 +348,20 @@ def _run_forked(state: State, entry: Entry) -> None:
 
 def _revive(state: State, track: Track, at: float) -> None:
     state.live[track.prefix] = track
-    if track.fork is None or track.failure is not None:
+    failed = track.failure is not None
+    if track.fork is None or failed:
         track.failure, track.waiting, track.entered_at = None, None, at
-    if track.fork is not None:
-        fork = track.fork
-        fork.decided = False
-        for child in fork.failed:
+    fork = track.fork
+    if fork is None:
+        return
+    if failed or fork.policy == "all" or (fork.policy == "any" and fork.over and not fork.decided):
+        for child in fork.failed:  # elsewhere a branch that failed is a result like any other
             del fork.results[child.key]
             fork.open[child.prefix] = child
         fork.failed = []
-        for child in fork.open.values():
-            _revive(state, child, at)
+    fork.decided = any(ENDS.get(fork.policy) == each["status"] for each in fork.results.values())
+    for child in fork.open.values():
+        _revive(state, child, at)
 
 
 # ---------------------------------------------------------------- moving on
@@ -403,9 +409,10 @@ def _woken(state: State, entry: Entry) -> None:
 
 
 def _answered(state: State, entry: Entry) -> None:
-    """approval_decided and callback_received: the answer becomes the node's output."""
+    """approval_decided and callback_received: the answer becomes the node's output, unless the node fails by it."""
     track = state.track_of(entry.node)
-    _put_out(state, track, entry.data["output"])
+    if not entry.data.get("error"):
+        _put_out(state, track, entry.data["output"])
     _next_or_fail(state, track, entry)
 
 
@@ -491,6 +498,7 @@ def _begin(state: State, track: Track, at: float) -> None:
         start = fork.starts[index if fork.items is None else 0]
         if start == fork.join:
             fork.results[key] = {"status": "succeeded", "output": None}
+            fork.decided = fork.policy == "any"
             continue
         fork.open[child.prefix] = state.live[child.prefix] = child
         _go(state, child, start, at)
@@ -527,7 +535,17 @@ def _joined(state: State, entry: Entry) -> None:
 
 def _join_failed(state: State, entry: Entry) -> None:
     track = state.live[entry.node[: entry.node.rfind("/") + 1]]
+    assert track.fork is not None
+    _leave(state, track.fork)
     _failed(state, track, entry.data["error"], entry.at)
+
+
+def _leave(state: State, fork: Fork) -> None:
+    """The branches that have not ended wait for nothing any more, unless a person has the fork tried again."""
+    for child in fork.open.values():
+        state.live.pop(child.prefix, None)
+        if child.fork is not None:
+            _leave(state, child.fork)
 
 
 def _drop(state: State, track: Track) -> None:
@@ -627,11 +645,8 @@ def _child_ended(state: State, entry: Entry) -> None:
     if data["status"] == "succeeded":
         _put_out(state, track, data["output"])
         state.done.append(Done(track.path, track.at, track, len(track.outputs), child=data["child"]))
-    if state.failure is not None:
-        track.at = None  # the run is being given up: this was all that it waited for here
-    else:
-        track.attempt += 1
-        _next_or_fail(state, track, entry)
+    track.attempt += 1
+    _next_or_fail(state, track, entry)
 
 
 def _effect_unknown(state: State, entry: Entry) -> None:

@@ -438,7 +438,7 @@ def test_a_run_is_due_when_it_has_something_to_do() -> None:
     state.live[""] = state.trunk
     assert state.due_at() == 5.0
     for waiting, due in [(("sleep", 50.0), 50.0), (("approval", None), 100.0), (("sleep", 500.0), 100.0)]:
-        state.trunk.waiting = Waiting(*waiting)
+        state.trunk.waiting, state.status = Waiting(*waiting), "waiting"
         assert state.due_at() == due
     for status in ("unknown", "succeeded", "failed", "compensated", "compensation_failed", "cancelled"):
         state.status = status

@@ -345,10 +345,14 @@ def test_a_deadline_does_not_make_a_run_forget_a_write_that_was_started() -> Non
     play = Play(workflow(task("a"), limits={"deadline_seconds": 100}))
     play.add(Record("call_started", "a", 1, {"index": 0, "function": "mail.send", "args_digest": "a"}))
     play.now = NOW + 100
+    stopped = play.next()
+    assert isinstance(stopped, Record)
+    play.add(stopped)
     again = play.next()
     assert isinstance(again, Invoke), "only executing it again can tell whether the write may be repeated"
     play.conclude(again, ok())
     play.go()
+    assert play.kinds[-3:] == ["run_stopped", "step_succeeded", "run_finished"]
     assert play.state.error is not None
     assert play.state.error["code"] == "run_deadline"
 
@@ -872,6 +876,155 @@ def test_an_unknown_effect_of_a_compensation_is_resolved_and_the_compensation_go
     assert play.state.status == "compensating"
     assert play.go() == Finished()
     assert play.state.status == "compensated"
+
+
+# ---------------------------------------------------------------- side by side
+
+
+def fan(*starts: str, id: str = "fan", join: str = "together") -> dict[str, Any]:
+    branches = [{"id": f"b{number}", "start": start} for number, start in enumerate(starts)]
+    return {"id": id, "kind": "split", "branches": branches, "join": join}
+
+
+def join(id: str = "together", next: str | None = None, policy: str = "all") -> dict[str, Any]:
+    return {"id": id, "kind": "join", "policy": policy, "next": next}
+
+
+def nap(id: str, next: str | None, seconds: float = 1000) -> dict[str, Any]:
+    return {"id": id, "kind": "sleep", "seconds": seconds, "next": next}
+
+
+def ask(id: str, next: str | None) -> dict[str, Any]:
+    return {"id": id, "kind": "approval", "prompt": "?", "next": next}
+
+
+def hear(id: str, next: str | None, **more: Any) -> dict[str, Any]:
+    return {"id": id, "kind": "wait", "next": next, **more}
+
+
+def call(id: str, next: str | None, **more: Any) -> dict[str, Any]:
+    return {"id": id, "kind": "call", "workflow": "test.child", "next": next, **more}
+
+
+def answered(play: Play, node: str, payload: JSON = None) -> None:
+    """One callback arrives, and nothing else happens."""
+    play.add(saga.receive_callback(play.workflow, play.state, payload or {}, at=play.now, node=node))
+
+
+def test_a_join_that_has_its_answer_is_due_at_once_whatever_its_branches_still_wait_for() -> None:
+    play = Play(workflow(fan("z", "w"), nap("z", "together"), hear("w", "together"), join(policy="any")))
+    assert isinstance(play.go(), Pause)
+    answered(play, "w", {"x": 1})
+    assert (play.state.status, play.state.due_at()) == ("running", play.now), "a crash here must not leave it asleep"
+    assert play.go() == Finished()
+    assert play.state.output == {"b1": {"x": 1}}
+
+
+def test_a_branch_without_steps_wins_at_once() -> None:
+    play = Play(workflow(fan("z", "together"), nap("z", "together"), join(policy="any")))
+    assert play.go() == Finished()
+    assert play.state.output == {"b1": None}
+
+
+def test_the_last_answer_leaves_a_run_asleep_where_a_branch_still_sleeps() -> None:
+    play = Play(workflow(fan("z", "w"), nap("z", "together"), hear("w", "together"), join()))
+    play.go()
+    assert play.state.status == "waiting"
+    answered(play, "w")
+    assert play.state.status == "sleeping"
+
+
+def test_branches_of_a_fork_that_failed_wait_for_nothing_any_more() -> None:
+    inner = [fan("bad", "w", id="inner", join="inside"), task("bad", "inside"), hear("w", "inside"), join("inside")]
+    flow = workflow(fan("inner", "z"), *inner, nap("z", "together"), join(policy="any", next=None), **{"start": "fan"})
+    play = Play(flow, {"fan/b0/inner/b0/bad": [fail()]})
+    assert play.go() == Pause(NOW + 1000)
+    assert [track.path for track in play.state.waits()] == ["fan/b1/z"]
+    with pytest.raises(Conflict, match="waits for no callback"):
+        answered(play, "w")
+
+
+def test_a_run_that_has_made_too_many_bytes_is_due_though_its_branches_wait() -> None:
+    flow = workflow(fan("z", "w"), nap("z", "together"), hear("w", "together"), join(), limits={"bytes": 10})
+    play = Play(flow)
+    play.go()
+    answered(play, "w", {"x": "as long as this"})
+    assert (play.state.status, play.state.due_at()) == ("running", play.now)
+    play.go()
+    assert play.state.error is not None
+    assert play.state.error["code"] == "bytes_budget"
+
+
+def test_a_called_run_is_told_when_it_is_no_longer_wanted_also_by_the_engine_that_waits_for_it() -> None:
+    play = Play(workflow(fan("x", "bad"), call("x", "together"), task("bad", "together"), join()))
+    running: dict[str, Any] = {}
+    while not isinstance(command := saga.decide(play.workflow, play.state, play.now, running), Pause):
+        if isinstance(command, Record):
+            play.add(command)
+        else:
+            assert isinstance(command, saga.Await | Invoke)
+            running[command.path] = command
+    play.conclude(running.pop("fan/b1/bad"), fail())
+    command = saga.decide(play.workflow, play.state, play.now, running)
+    assert isinstance(command, saga.Await)
+    assert (command.path, command.wish) == ("fan/b0/x", "cancel")
+    running[command.path] = command
+    assert isinstance(saga.decide(play.workflow, play.state, play.now, running), Pause), "it is told once"
+
+
+def test_a_deadline_is_why_a_run_ends_and_not_that_what_it_called_was_cancelled_for_it() -> None:
+    play = Play(workflow(call("x", None), limits={"deadline_seconds": 100}))
+    first = play.next()
+    assert isinstance(first, Record)
+    play.add(first)
+    play.now += 100
+    while isinstance(command := play.next(), Record):
+        play.add(command)
+    assert isinstance(command, saga.Await)
+    assert command.wish == "cancel"
+    child = State(
+        run=command.child, workflow="test.child", status="cancelled", error={"code": "cancelled", "message": ""}
+    )
+    play.add(saga.child_ended(play.workflow, play.state, command, child))
+    assert play.go() == Finished()
+    assert play.state.error is not None
+    assert play.state.error["code"] == "run_deadline"
+    play.add(saga.retry(play.workflow, play.state, by="ann", at=play.now))
+    again = play.next()
+    assert isinstance(again, Record)
+    assert again.kind == "child_started", "it is called again"
+    assert again.data["child"] != first.data["child"]
+
+
+def test_a_retry_leaves_settled_branches_as_they_are() -> None:
+    flow = workflow(
+        {"id": "each", "kind": "map", "over": [1, 2, 3], "concurrency": 1, "start": "x", "join": "together"},
+        task("x", "z"),
+        nap("z", "together"),
+        join(policy="settled"),
+        limits={"deadline_seconds": 100},
+    )
+    play = Play(flow, {"each/0/x": [fail()]})
+    assert play.go() == Pause(NOW + 100)
+    play.now += 100
+    assert play.go() == Finished()
+    play.add(saga.retry(flow, play.state, by="ann", at=play.now))
+    assert [track.prefix for track in play.state.acting()] == ["each/1/"], "one at a time, and the first has its result"
+
+
+def test_an_answer_by_which_a_node_fails_is_not_its_output() -> None:
+    good = {"==": [{"var": "nodes.w.output.good"}, True]}
+    late = {"deadline_seconds": 50, "on_timeout": "done"}
+    play = Play(workflow(hear("w", "done", success_when=good, **late), end(output={"var": ["nodes.w.output", "none"]})))
+    play.go()
+    answered(play, "w", {"good": False})
+    play.go()
+    assert play.state.status == "failed"
+    play.add(saga.retry(play.workflow, play.state, by="ann", at=play.now))
+    play.go()
+    play.now += 50
+    assert play.go() == Finished()
+    assert play.state.output == "none"
 
 
 # ---------------------------------------------------------------- any path through
