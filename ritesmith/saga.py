@@ -330,9 +330,11 @@ def _invoke(state: State, track: Track, node: TaskNode, arguments: JSON, running
         # What a running step may spend is spent until it has ended.
         reserved = sum(getattr(each, name) or 0 for each in running.values() if isinstance(each, Invoke))
         left[name] = max(0, limit - getattr(state, name) - reserved)
-        if name == "fuel" and left[name] == 0 and not track.unsettled:
-            if reserved:
-                return Pause(None)
+        if left[name] or track.unsettled:
+            continue
+        if reserved:
+            return Pause(None)  # what those that run leave over is known when they have ended
+        if name == "fuel":  # a step can do without host calls, but not without fuel
             error = {"code": f"{name}_budget", "message": f"the run has spent its budget of {limit} {name}"}
             return Record("run_stopped", track.path, data={"error": error | {"node": track.path}})
     return Invoke(

@@ -955,6 +955,20 @@ def test_a_run_that_has_made_too_many_bytes_is_due_though_its_branches_wait() ->
     assert play.state.error["code"] == "bytes_budget"
 
 
+@pytest.mark.parametrize("budget", ["fuel", "host_calls"])
+def test_what_one_branch_may_still_spend_is_not_refused_to_another_but_awaited(budget: str) -> None:
+    flow = workflow(fan("x", "y"), task("x", "together"), task("y", "together"), join(), limits={budget: 9})
+    play = Play(flow)
+    first = play.until("fan/b0/x")
+    assert getattr(first, budget) == 9
+    running = {first.path: first}
+    assert isinstance(saga.decide(flow, play.state, play.now, running), Pause)
+    play.conclude(first, ok(**{budget: 4}))
+    second = play.next()
+    assert isinstance(second, Invoke)
+    assert (second.path, getattr(second, budget)) == ("fan/b1/y", 5)
+
+
 def test_a_called_run_is_told_when_it_is_no_longer_wanted_also_by_the_engine_that_waits_for_it() -> None:
     play = Play(workflow(fan("x", "bad"), call("x", "together"), task("bad", "together"), join()))
     running: dict[str, Any] = {}
