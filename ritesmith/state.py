@@ -318,6 +318,7 @@ def _run_cancelled(state: State, entry: Entry) -> None:
     if not entry.data["compensate"]:
         for track in state.unknowns():
             track.unknown = None
+            track.calls.pop()  # whether it happened is not asked any more
 
 
 def _run_finished(state: State, entry: Entry) -> None:

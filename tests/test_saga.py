@@ -862,6 +862,15 @@ def test_a_person_says_that_the_effect_did_not_happen() -> None:
     assert (play.state.status, play.state.trunk.wrote) == ("running", False)
 
 
+def test_a_run_with_an_unknown_effect_can_be_cancelled_without_undoing_anything() -> None:
+    play = unknown(workflow(task("a", compensation=undo())))
+    with pytest.raises(Conflict, match="cannot be undone"):
+        saga.cancel(play.state, by="ann")
+    play.add(saga.cancel(play.state, by="ann", compensate=False))
+    assert play.go() == Finished()
+    assert (play.state.status, play.paths) == ("cancelled", [])
+
+
 def test_only_an_unknown_effect_can_be_resolved() -> None:
     with pytest.raises(Conflict, match="has no unknown effect; it is running"):
         saga.resolve_effect(Play(workflow(task("a"))).state, happened=True, result=None, by="ann")
