@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+RUNS ?= 5000
+SEED ?=
 
-.PHONY: help demo setup test lint fix bare bench check
+.PHONY: help demo setup test lint fix bare sim bench check
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +42,9 @@ bare: ## install with the runtime dependencies only, into a new environment, and
 	$(PYTHON) -m venv $(VENV)/bare
 	$(VENV)/bare/bin/python -m pip install --quiet --disable-pip-version-check .
 	cd $(VENV)/bare && ./bin/ritesmith --help >/dev/null && ./bin/ritesmith init --demo && ./bin/ritesmith run text.slugify --input '{"text": "It Works"}'
+
+sim: setup ## long random runs and crashes; RUNS=20000 for more of them, SEED=123 RUNS=1 for one that failed
+	RITESMITH_SIM_RUNS=$(RUNS) RITESMITH_SIM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_saga_sim.py $(ARGS)
 
 bench: setup ## the benchmarks; each prints its own table
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
