@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 MEMORY = ":memory:"
@@ -250,7 +250,47 @@ def _migrations() -> Migrations:
         )
         db.execute("CREATE INDEX messages_run ON messages (run)")
 
+    @migrations()
+    def m003_numbered_runs_entries_in_order(db: Database) -> None:
+        # Entries that share a commit lie side by side, whatever run they belong to: few pages are written. They know
+        # their run by its number, which is short; sqlite-utils made `runs` without one that lasts.
+        db.execute("ALTER TABLE runs RENAME TO runs_before")
+        db.execute("ALTER TABLE entries RENAME TO entries_before")
+        db.execute(
+            "CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL, workflow TEXT NOT NULL,"
+            " digest TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT, started_at REAL, updated_at REAL, due_at REAL,"
+            " seq INTEGER, idempotency_key TEXT, input_digest TEXT, lease_owner TEXT, lease_until REAL,"
+            " fence INTEGER NOT NULL, parent TEXT) STRICT"
+        )
+        db.execute("INSERT INTO runs SELECT NULL, * FROM runs_before ORDER BY started_at, id")
+        db.execute(
+            "CREATE TABLE entries (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, seq INTEGER NOT NULL,"
+            " at REAL NOT NULL, kind TEXT NOT NULL, node TEXT NOT NULL, attempt INTEGER NOT NULL, data TEXT NOT NULL,"
+            " hash BLOB NOT NULL) STRICT"
+        )
+        db.conn.create_function("hash_bytes", 1, _hash_bytes, deterministic=True)
+        db.execute(
+            "INSERT INTO entries (run, seq, at, kind, node, attempt, data, hash)"
+            " SELECT runs.number, before.seq, at, kind, node, attempt, data, hash_bytes(hash)"
+            " FROM runs JOIN entries_before AS before ON before.run = runs.id ORDER BY runs.number, before.seq"
+        )
+        db.execute("DROP TABLE entries_before")
+        db.execute("DROP TABLE runs_before")
+        db.execute("CREATE UNIQUE INDEX runs_id ON runs (id)")
+        db.execute("CREATE UNIQUE INDEX runs_idempotency_key ON runs (idempotency_key)")
+        db.execute("CREATE INDEX runs_due ON runs (status, due_at)")
+        db.execute("CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL")
+        db.execute("CREATE UNIQUE INDEX entries_run ON entries (run, seq)")
+
     return migrations
+
+
+def _hash_bytes(text: str) -> bytes:
+    """A hash that was written as hexadecimal digits; what an edit has made of one stays wrong."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return text.encode()
 
 
 def _file_of(connection: sqlite3.Connection) -> str:

@@ -7,6 +7,7 @@ a process that dies at any point leaves a run that another process carries on.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -89,6 +90,9 @@ class Runner(Protocol):
     ) -> Outcome: ...
 
 
+CLAIMS_MAX = 500
+"""Runs that are claimed in one transaction: others want to write, too."""
+
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 Watch = Callable[[Entry, saga.State], None]
 Bring = Callable[[Workflow, saga.State], saga.Record]
@@ -165,11 +169,13 @@ class Engine:
         ended: dict[str, saga.State | RiteSmithError] = {}
         with Driver(self, stopped) as driver:
             driven: dict[str, Driven] = {}
-            for run in runs:
-                try:
-                    driven[run] = driver.add(run, watch=watch)
-                except RiteSmithError as error:
-                    ended[run] = error
+            every = iter(runs)
+            while some := list(itertools.islice(every, CLAIMS_MAX)):
+                for run, claimed in self.journal.claim_all(some, watch).items():
+                    try:
+                        driven[run] = driver.take(claimed)
+                    except RiteSmithError as error:
+                        ended[run] = error
             driver.go(wait_seconds)
         return ended | {run: each.error or each.lease.state for run, each in driven.items()}
 
@@ -225,7 +231,6 @@ class Driven:
 
     lease: Lease
     workflow: Workflow
-    watch: Watch | None
     running: dict[str, saga.Invoke | saga.Await] = field(default_factory=dict)
     """What is executed now, and which called runs are waited for: node path -> command."""
     work: list[Callable[[], object]] = field(default_factory=list)
@@ -281,16 +286,21 @@ class Driver:
 
     def add(self, run: str, *, message: Bring | None = None, watch: Watch | None = None) -> Driven:
         """Take a run into these hands. Raises as `Engine.drive`."""
-        lease = self.engine.journal.claim(run, watch)
+        return self.take(self.engine.journal.claim(run, watch), message)
+
+    def take(self, lease: Lease | RiteSmithError, message: Bring | None = None) -> Driven:
+        """The same for a run that was claimed, or why it was not."""
+        if isinstance(lease, RiteSmithError):
+            raise lease
         try:
-            driven = Driven(lease, self.engine.library.workflow(lease.state), watch)
+            driven = Driven(lease, self.engine.library.workflow(lease.state))
             if message is not None:
                 lease.append(message(driven.workflow, lease.state))
                 lease.commit()
         except BaseException:
             lease.release()
             raise
-        self.runs[run] = self.ready[run] = driven
+        self.runs[lease.run] = self.ready[lease.run] = driven
         self._take_messages(driven)
         return driven
 
@@ -466,7 +476,7 @@ class Driver:
         child = self.runs.get(command.child)
         if child is None:
             try:
-                child = self.add(command.child, watch=driven.watch)
+                child = self.add(command.child, watch=driven.lease.watch)
             except Conflict:
                 return
         if child.error is not None:
@@ -497,7 +507,7 @@ class Driver:
         caller = self.runs.get(parent["run"])
         if caller is None:
             with suppress(Conflict):  # whoever drives it looks for this one
-                self.add(parent["run"], watch=driven.watch)
+                self.add(parent["run"], watch=driven.lease.watch)
             return
         for path in (parent["path"], parent["path"] + saga.UNDO):
             command = caller.running.get(path)

@@ -15,12 +15,12 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ritesmith import saga
 from ritesmith.db import transaction
@@ -45,8 +45,8 @@ class Journal:
         """
         # One statement, so that both tables are seen at the same moment: a chain alone cannot tell that its end is cut.
         rows = self.connection.execute(
-            "SELECT entries.*, runs.seq AS newest FROM runs LEFT JOIN entries ON entries.run = runs.id"
-            " WHERE runs.id = ? ORDER BY entries.seq",
+            "SELECT entries.seq, at, kind, node, attempt, data, hash, runs.seq AS newest"
+            " FROM runs LEFT JOIN entries ON entries.run = runs.number WHERE runs.id = ? ORDER BY entries.seq",
             (run,),
         ).fetchall()
         if not rows:
@@ -55,12 +55,11 @@ class Journal:
         entries: list[Entry] = []
         previous = ""
         for expected, row in enumerate(rows, start=1):
-            fields = {name: row[name] for name in ("run", "seq", "at", "kind", "node", "attempt", "data")}
-            if row["seq"] != expected or _hash(previous, *fields.values()) != row["hash"]:
+            seq, at, kind, node, attempt, text, hashed, _ = row
+            if seq != expected or _hash(previous, run, seq, at, kind, node, attempt, text) != hashed:
                 raise _edited(run, expected)
-            previous = row["hash"]
-            fields["data"] = json.loads(row["data"])
-            entries.append(Entry.model_construct(**fields, hash=previous))
+            previous = hashed.hex()
+            entries.append(Entry(run, seq, at, kind, node, attempt, json.loads(text), previous))
         if len(entries) < newest:
             raise _edited(run, len(entries) + 1)
         return entries
@@ -141,11 +140,11 @@ class Journal:
 
         Inside a transaction it is part of that.
         """
-        entry = _entry(run, 1, self.clock(), record, "")
+        entry, row = _entry(run, 1, self.clock(), record, "")
         data = entry.data
         try:
             with transaction(self.connection):
-                self.connection.execute(
+                made = self.connection.execute(
                     "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq,"
                     " fence, idempotency_key, input_digest, parent)"
                     " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6, ?7)",
@@ -159,29 +158,31 @@ class Journal:
                         data.get("parent", {}).get("run"),
                     ),
                 )
-                self._insert([entry])
+                self._insert([(made.lastrowid, *row)])
         except sqlite3.IntegrityError:
-            row = self.connection.execute(
+            other = self.connection.execute(
                 "SELECT id, digest, input_digest FROM runs WHERE idempotency_key = ?", (idempotency_key,)
             ).fetchone()
-            if row is None:
+            if other is None:
                 raise Conflict(f"there is a run '{run}' already") from None
             raise Conflict(
-                f"the idempotency key '{idempotency_key}' belongs to run '{row['id']}'",
-                run=row["id"],
-                same_input=row["input_digest"] == input_digest,
+                f"the idempotency key '{idempotency_key}' belongs to run '{other['id']}'",
+                run=other["id"],
+                same_input=other["input_digest"] == input_digest,
             ) from None
         return entry
 
     def copy(self, run: str, entries: Sequence[saga.Record], at: Sequence[float]) -> None:
         """Make a run whose journal begins with these entries, each with its time; nothing of it when one is refused."""
         with transaction(self.connection):
-            previous, made = "", []
+            previous, made, rows = "", [], []
             for seq, (record, moment) in enumerate(zip(entries, at, strict=True), start=1):
-                made.append(_entry(run, seq, moment, record, previous))
-                previous = made[-1].hash
+                entry, row = _entry(run, seq, moment, record, previous)
+                made.append(entry)
+                rows.append(row)
+                previous = entry.hash
             state = saga.fold(made)
-            self.connection.execute(
+            begun = self.connection.execute(
                 "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq, fence)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
@@ -196,7 +197,7 @@ class Journal:
                     state.seq,
                 ),
             )
-            self._insert(made)
+            self._insert((begun.lastrowid, *row) for row in rows)
 
     def send(self, run: str, kind: str, data: Mapping[str, Any]) -> int:
         """Leave a message for whoever drives a run, now or later; return its number. NotFound when there is none."""
@@ -233,7 +234,38 @@ class Journal:
 
     def claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
         """The same for a lease that is given back by its `release`."""
-        return Lease(self, run, *self._claim(run), watch)
+        lease = self._claim(run, watch)
+        try:
+            lease.load()
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    def claim_all(
+        self, runs: Iterable[str], watch: Callable[[Entry, saga.State], None] | None = None
+    ) -> dict[str, Lease | RiteSmithError]:
+        """The same for many runs in one transaction: for each its lease, or why there is none."""
+        claimed: dict[str, Lease | RiteSmithError] = {}
+        with transaction(self.connection):
+            for run in runs:
+                try:
+                    claimed[run] = self._claim(run, watch)
+                except (Conflict, NotFound) as error:
+                    claimed[run] = error
+        leases = [each for each in claimed.values() if isinstance(each, Lease)]
+        try:
+            for lease in leases:
+                try:
+                    lease.load()
+                except RiteSmithError as error:
+                    lease.release()
+                    claimed[lease.run] = error
+        except BaseException:
+            for lease in leases:
+                lease.release()
+            raise
+        return claimed
 
     def commit(self, work: Sequence[tuple[Lease, Sequence[Callable[[], object]]]]) -> list[RiteSmithError | None]:
         """Do what is given with each lease, and make it durable in one transaction with what is appended to it.
@@ -245,6 +277,7 @@ class Journal:
         try:
             with transaction(self.connection):
                 raised.extend(self._do(lease, pieces) for lease, pieces in work)
+                self._insert(row for lease, _ in work if lease.failure is None for row in lease._rows())
         except BaseException as error:
             for lease, _ in work:
                 lease.failure = lease.failure or error
@@ -255,25 +288,27 @@ class Journal:
         return raised
 
     def _do(self, lease: Lease, pieces: Sequence[Callable[[], object]]) -> RiteSmithError | None:
-        self.connection.execute("SAVEPOINT piece")
+        if pieces:
+            self.connection.execute("SAVEPOINT piece")
         try:
             lease._check()
             for piece in pieces:
                 piece()
             lease._write()
         except RiteSmithError as error:
-            self.connection.execute("ROLLBACK TO piece")
+            if pieces:
+                self.connection.execute("ROLLBACK TO piece")
             lease.failure = error
             return error
         finally:
-            if self.connection.in_transaction:
+            if pieces and self.connection.in_transaction:
                 self.connection.execute("RELEASE piece")
         return None
 
-    def _claim(self, run: str) -> tuple[int, str]:
+    def _claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None) -> Lease:
         with transaction(self.connection):
             row = self.connection.execute(
-                "SELECT lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
+                "SELECT number, lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
             ).fetchone()
             if row is None:
                 raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
@@ -286,15 +321,14 @@ class Journal:
                 )
             fence, owner = int(row["fence"]) + 1, f"{process_name()}:{next(_NUMBERS)}"
             self.connection.execute(
-                "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE id = ?",
-                (owner, now + LEASE_SECONDS, fence, run),
+                "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE number = ?",
+                (owner, now + LEASE_SECONDS, fence, row["number"]),
             )
-        return fence, owner
+        return Lease(self, run, row["number"], fence, owner, watch)
 
-    def _insert(self, entries: list[Entry]) -> None:
+    def _insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany(
-            "INSERT INTO entries (run, seq, at, kind, node, attempt, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(e.run, e.seq, e.at, e.kind, e.node, e.attempt, _json(e.data), e.hash) for e in entries],
+            "INSERT INTO entries (run, seq, at, kind, node, attempt, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
         )
 
 
@@ -318,20 +352,23 @@ class Lease:
 
     journal: Journal
     run: str
+    number: int
+    """By which the file knows the run."""
     fence: int
     owner: str
     watch: Callable[[Entry, saga.State], None] | None = None
 
     def __post_init__(self) -> None:
-        self.pending: list[Entry] = []
+        self.pending: list[tuple[Entry, _Row]] = []
         self.until = self.journal.clock() + LEASE_SECONDS
         self.failure: BaseException | None = None
+        self.given_back = False
+        self.state = saga.State()
         _HELD.add(self.owner)
-        try:
-            self.state = saga.fold(self.journal.entries(self.run))
-        except BaseException:
-            self.release()
-            raise
+
+    def load(self) -> None:
+        """Read how far the run has come. Raises as `Journal.entries`."""
+        self.state = saga.fold(self.journal.entries(self.run))
 
     def now(self) -> float:
         """The time for the next entry, never before the last one: a clock set back must not reorder a journal."""
@@ -344,9 +381,9 @@ class Lease:
         """
         self._check()
         at = self.now() if at is None else at
-        entry = _entry(self.run, self.state.seq + 1, at, record, self.state.last_hash)
+        entry, row = _entry(self.run, self.state.seq + 1, at, record, self.state.last_hash)
         saga.apply(self.state, entry)
-        self.pending.append(entry)
+        self.pending.append((entry, row))
         return entry
 
     def commit(self) -> None:
@@ -355,6 +392,7 @@ class Lease:
         if self.pending:
             with self._transaction():
                 self._write()
+                self.journal._insert(self._rows())
             self._committed()
 
     def is_old(self, now: float) -> bool:
@@ -366,6 +404,7 @@ class Lease:
         with self._transaction():
             result = work()
             self._write()
+            self.journal._insert(self._rows())
         self._committed()
         return result
 
@@ -392,43 +431,50 @@ class Lease:
     def _committed(self) -> None:
         entries, self.pending = self.pending, []
         if self.watch is not None:
-            for entry in entries:
+            for entry, _ in entries:
                 self.watch(entry, self.state)
 
     def release(self) -> None:
         """Let others drive the run. A lease that was lost is left alone, and one that cannot be given back expires."""
         _HELD.discard(self.owner)
+        if self.given_back:
+            return
         with suppress(StoreError), transaction(self.journal.connection):
             self.journal.connection.execute(
-                "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE id = ? AND fence = ?",
-                (self.run, self.fence),
+                "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE number = ? AND fence = ?",
+                (self.number, self.fence),
             )
 
     def _write(self) -> None:
-        state = self.state
+        """What the table `runs` repeats of the run. With its end the lease is given back: that needs no commit more."""
+        state, ended = self.state, self.state.status in FINAL_STATUSES
         self.until = self.journal.clock() + LEASE_SECONDS
         done = self.journal.connection.execute(
-            "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_until = ?"
-            " WHERE id = ? AND fence = ?",
+            "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_owner = ?,"
+            " lease_until = ? WHERE number = ? AND fence = ?",
             (
                 state.status,
                 state.outcome,
                 state.updated_at,
                 state.due_at(),
                 state.seq,
-                self.until,
-                self.run,
+                None if ended else self.owner,
+                None if ended else self.until,
+                self.number,
                 self.fence,
             ),
         )
         if done.rowcount != 1:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
-        self.journal._insert(self.pending)
-        if state.parent is not None and state.status in FINAL_STATUSES:  # whom it answers has something to do again
+        self.given_back = ended
+        if state.parent is not None and ended:  # whom it answers has something to do again
             self.journal.connection.execute(
                 "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)",
                 (state.updated_at, state.parent["run"]),
             )
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        return ((self.number, *row) for _, row in self.pending)
 
 
 _HELD: set[str] = set()
@@ -438,7 +484,11 @@ _NUMBERS = itertools.count(1)
 
 def process_name() -> str:
     """This process, told from every other one, also from a later one with the same number: host:pid:start."""
-    pid = os.getpid()
+    return _name_of(os.getpid())
+
+
+@cache
+def _name_of(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}:{_started(pid) or ''}"
 
 
@@ -485,7 +535,11 @@ def _edited(run: str, seq: int) -> JournalMismatch:
     )
 
 
-def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> Entry:
+_Row: TypeAlias = tuple[int, float, str, str, int, str, bytes]
+"""An entry as it stands in the table behind its run, its data encoded once, for the hash and for the file."""
+
+
+def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> tuple[Entry, _Row]:
     data, at = dict(record.data), float(at)
     try:
         text = _json(data)
@@ -493,13 +547,13 @@ def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) ->
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"an entry '{record.kind}' of run '{run}' is not JSON: {error}") from None
     hashed = _hash(previous, run, seq, at, record.kind, record.node, record.attempt, text)
-    return Entry.model_construct(
-        run=run, seq=seq, at=at, kind=record.kind, node=record.node, attempt=record.attempt, data=data, hash=hashed
-    )
+    entry = Entry(run, seq, at, record.kind, record.node, record.attempt, data, hashed.hex())
+    return entry, (seq, at, record.kind, record.node, record.attempt, text, hashed)
 
 
-def _hash(previous: str, *fields: Any) -> str:
-    return hashlib.sha256("\x1f".join([previous, *map(str, fields)]).encode("utf-8", "surrogatepass")).hexdigest()
+def _hash(previous: str, *fields: Any) -> bytes:
+    """sha256 over the entry and the hash before it, that one as hexadecimal digits."""
+    return hashlib.sha256("\x1f".join([previous, *map(str, fields)]).encode("utf-8", "surrogatepass")).digest()
 
 
 @cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -516,8 +517,12 @@ LEGAL_MOVES: Mapping[str, frozenset[str]] = {
 }
 
 
-class Entry(Value):
-    """One row of a run's journal. `hash` covers the previous entry's hash and everything in this one."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a run's journal. `hash` covers the previous entry's hash and everything in this one.
+
+    Not checked when it is made, unlike the other values: the hash vouches for it, and every step makes one.
+    """
 
     run: str
     seq: int
@@ -528,7 +533,7 @@ class Entry(Value):
     node: str = ""
     """The node path; empty for entries of the run itself."""
     attempt: int = 0
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict)
     hash: str = ""
 
 

@@ -571,7 +571,8 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
     """The entry that an executed step makes: succeeded, failed for good, or to be tried again later."""
     node = workflow.by_id[invoke.node]
     assert isinstance(node, TaskNode)
-    spent = {"fuel": outcome.fuel, "memory_bytes": outcome.memory_bytes, "host_calls": outcome.host_calls}
+    # What is left out is zero. Peak memory is not told: it counts what the allocator had not given back yet.
+    spent = {"fuel": outcome.fuel} | ({"host_calls": outcome.host_calls} if outcome.host_calls else {})
     if outcome.status == "ok":
         if invoke.compensation:
             return Record("compensation_succeeded", invoke.path, invoke.attempt, {"output": outcome.output, **spent})

@@ -563,7 +563,9 @@ def test_a_run_that_cannot_go_on_does_not_keep_the_others(app: RiteSmith) -> Non
     good, bad = app.start(flow, {}), app.start(flow, {})
     app.connection.execute("UPDATE runs SET digest = 'x' WHERE id = ?", (bad,))
     app.connection.execute(
-        "UPDATE entries SET data = replace(data, '\"input\":{}', '\"input\":1') WHERE run = ?", (bad,)
+        "UPDATE entries SET data = replace(data, '\"input\":{}', '\"input\":1')"
+        " WHERE run = (SELECT number FROM runs WHERE id = ?)",
+        (bad,),
     )
     ended = app.drive_due()
     assert ended[good].status == "succeeded"

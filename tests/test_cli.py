@@ -586,7 +586,11 @@ def test_after_kill_9_resume_finishes_without_repeating_a_write(counter, cli, la
 def test_one_run_that_cannot_go_on_does_not_keep_the_others(counter, cli):
     with RiteSmith.open(str(counter / "registry.db")) as app:
         bad, good = app.start("probe.two", {}), app.start("probe.two", {})
-        app.connection.execute("UPDATE entries SET data = replace(data, '{}', '{\"x\":1}') WHERE run = ?", (bad,))
+        app.connection.execute(
+            "UPDATE entries SET data = replace(data, '{}', '{\"x\":1}')"
+            " WHERE run = (SELECT number FROM runs WHERE id = ?)",
+            (bad,),
+        )
     done = cli("resume", "--json")
     assert done.code == 8
     assert [each["run"] for each in done.json["runs"]] == [good]

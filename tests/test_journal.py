@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 
+from ritesmith import db, saga
 from ritesmith import journal as journals
-from ritesmith import saga
 from ritesmith.db import open_db, transaction
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
 from ritesmith.journal import LEASE_SECONDS, Journal
@@ -126,14 +127,14 @@ SWAP = ";".join(f"UPDATE entries SET seq = {new} WHERE seq = {old}" for old, new
         ("UPDATE entries SET node = 'b' WHERE seq = 2", 2),
         ("UPDATE entries SET attempt = 7 WHERE seq = 2", 2),
         ("UPDATE entries SET at = at + 1 WHERE seq = 3", 3),
-        ("UPDATE entries SET hash = upper(hash) WHERE seq = 2", 2),
+        ("UPDATE entries SET hash = zeroblob(32) WHERE seq = 2", 2),
         ("DELETE FROM entries WHERE seq = 1", 1),
         ("DELETE FROM entries WHERE seq = 2", 2),
         ("DELETE FROM entries WHERE seq = 4", 4),
         ("DELETE FROM entries WHERE seq > 2", 3),
         ("DELETE FROM entries", 1),
-        ("UPDATE entries SET run = 'r2' WHERE seq = 3", 3),
-        ("INSERT INTO entries SELECT run, 5, at, kind, node, attempt, data, hash FROM entries WHERE seq = 4", 5),
+        ("UPDATE entries SET run = 9 WHERE seq = 3", 3),
+        ("INSERT INTO entries SELECT 9, run, 5, at, kind, node, attempt, data, hash FROM entries WHERE seq = 4", 5),
     ],
 )
 def test_an_edited_removed_or_swapped_entry_is_named(journal: Journal, sql: str, named: int) -> None:
@@ -514,3 +515,40 @@ def test_two_processes_that_race_for_a_key_make_one_run(file: Path, journal: Jou
     assert sorted(winners) == [each["id"] for each in runs]
     assert sqlite3.sqlite_version_info >= (3, 37), "strict tables"
     assert journals.process_name().count(":") == 2
+
+
+# ---------------------------------------------------------------- files of an earlier schema
+
+
+def test_a_journal_of_the_second_schema_is_taken_over_as_it_was(journal: Journal, tmp_path: Path) -> None:
+    run = fill(journal)
+    begin(journal, "r0", idempotency_key="once")
+    older = tmp_path / "older.db"
+    with closing(sqlite3.connect(older, isolation_level=None)) as file:
+        file.row_factory = sqlite3.Row
+        db._migrations().apply(Database(file, execute_plugins=False), stop_before="m003_numbered_runs_entries_in_order")
+        for each in journal.connection.execute("SELECT * FROM runs"):
+            columns = {name: value for name, value in dict(each).items() if name != "number"}
+            file.execute(
+                f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                (*columns.values(),),
+            )
+        for each in (*journal.entries(run), *journal.entries("r0")):
+            fields = (each.run, each.seq, each.at, each.kind, each.node, each.attempt)
+            data = json.dumps(each.data, sort_keys=True, separators=(",", ":"))
+            file.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*fields, data, each.hash))
+        file.execute("UPDATE entries SET hash = 'x' || hash WHERE run = 'r0'")
+        file.execute(f"PRAGMA application_id = {db.APPLICATION_ID}")
+        file.execute("PRAGMA user_version = 2")
+    with closing(open_db(older)) as connection:
+        taken = Journal(connection, journal.clock)
+        assert taken.entries(run) == journal.entries(run)
+        assert row(taken) == row(journal) | {"number": 2}, "numbered from the oldest"
+        with pytest.raises(JournalMismatch, match="entry 1"):
+            taken.entries("r0")
+        with pytest.raises(Conflict, match="belongs to run 'r0'"):
+            begin(taken, "r5", idempotency_key="once")
+        with taken.lease(run) as lease:
+            lease.append(SWITCHED)
+            lease.commit()
+        assert len(taken.entries(run)) == 5

@@ -15,7 +15,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -131,7 +131,7 @@ class World:
     def append(self, run: Run, record: saga.Record) -> None:
         """Add an entry, and check all that must hold of a run at every moment."""
         self.now = max(self.now, run.state.updated_at)
-        entry = _entry(run.id, len(run.entries) + 1, self.now, record, run.state.last_hash)
+        entry, _ = _entry(run.id, len(run.entries) + 1, self.now, record, run.state.last_hash)
         before = run.state.status
         saga.apply(run.state, entry)
         run.entries.append(entry)
@@ -154,7 +154,7 @@ class World:
         self.append(run, record)
 
     def check(self, run: Run) -> None:
-        read = [each.model_copy(update={"data": json.loads(json.dumps(each.data))}) for each in run.entries]
+        read = [replace(each, data=json.loads(json.dumps(each.data))) for each in run.entries]
         folded = saga.fold(read)
         assert folded == run.state, "the state is what its entries fold to, also when they were written and read"
         state = run.state
