@@ -10,13 +10,14 @@ import hashlib
 import itertools
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -93,6 +94,9 @@ class Runner(Protocol):
 CLAIMS_MAX = 500
 """Runs that are claimed in one transaction: others want to write, too."""
 
+GATHER_SECONDS = 0.01
+"""So long the results of steps may wait to be committed together, while there are more to execute."""
+
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 Watch = Callable[[Entry, saga.State], None]
 Bring = Callable[[Workflow, saga.State], saga.Record]
@@ -154,6 +158,15 @@ class Engine:
             raise first.error
         return first.lease.state
 
+    def begin(self, start: Callable[[], str], *, watch: Watch | None = None, wait_seconds: float = 0.0) -> saga.State:
+        """Make a run (`start` does, and returns its id) and carry it on, as `drive`, with one commit less."""
+        with Driver(self) as driver:
+            first = driver.take(self.journal.claim_new(start, watch))
+            driver.go(wait_seconds)
+        if first.error is not None:
+            raise first.error
+        return first.lease.state
+
     def drive_all(
         self,
         runs: Iterable[str],
@@ -169,13 +182,11 @@ class Engine:
         ended: dict[str, saga.State | RiteSmithError] = {}
         with Driver(self, stopped) as driver:
             driven: dict[str, Driven] = {}
-            every = iter(runs)
-            while some := list(itertools.islice(every, CLAIMS_MAX)):
-                for run, claimed in self.journal.claim_all(some, watch).items():
-                    try:
-                        driven[run] = driver.take(claimed)
-                    except RiteSmithError as error:
-                        ended[run] = error
+            for run, taken in driver.add_all(runs, watch).items():
+                if isinstance(taken, Driven):
+                    driven[run] = taken
+                else:
+                    ended[run] = taken
             driver.go(wait_seconds)
         return ended | {run: each.error or each.lease.state for run, each in driven.items()}
 
@@ -207,14 +218,11 @@ class Engine:
                         broken.add(run)
                     on_rest(run, came_to)
                 due = [] if stopped() else self.journal.due()
-                for run in [each for each in due if each not in broken][: RUNS_AT_ONCE - len(driver.runs)]:
-                    try:
-                        driver.add(run, watch=watch)
-                    except Conflict:
-                        continue  # somebody else was faster
-                    except RiteSmithError as error:
+                wanted = [each for each in due if each not in broken][: RUNS_AT_ONCE - len(driver.runs)]
+                for run, taken in driver.add_all(wanted, watch).items():
+                    if isinstance(taken, RiteSmithError) and not isinstance(taken, Conflict):  # nobody was faster
                         broken.add(run)
-                        on_rest(run, error)
+                        on_rest(run, taken)
 
             while not stopped():
                 look()
@@ -257,9 +265,13 @@ class Driver:
         """Those with something to commit."""
         self.replies: list[Callable[[], None]] = []
         """To be given to other threads when this round is durable."""
-        self.mail: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.mail: deque[Callable[[], None]] = deque()
         """What other threads want done in this one."""
-        self.pool: ThreadPoolExecutor | None = None
+        self.bell = Event()
+        """Rung when the mail should be read."""
+        self.todo: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        """What other threads are to execute; None ends the one that takes it."""
+        self.threads = 0
         self.executing = 0
         self.closed = False
         self.door = Lock()
@@ -275,10 +287,13 @@ class Driver:
         """Give every run back. A script that still runs finds nobody to journal its calls, and is abandoned."""
         with self.door:
             self.closed = True
-        if self.pool is not None:
-            self.pool.shutdown(wait=False, cancel_futures=True)
-        while not self.mail.empty():
-            self.mail.get()()
+        while not self.todo.empty():
+            with suppress(Empty):
+                self.todo.get_nowait()
+        for _ in range(self.threads):
+            self.todo.put(None)
+        while self.mail:
+            self.mail.popleft()()
         for reply in self.replies:
             reply()
         for driven in self.runs.values():
@@ -288,10 +303,20 @@ class Driver:
         """Take a run into these hands. Raises as `Engine.drive`."""
         return self.take(self.engine.journal.claim(run, watch), message)
 
-    def take(self, lease: Lease | RiteSmithError, message: Bring | None = None) -> Driven:
-        """The same for a run that was claimed, or why it was not."""
-        if isinstance(lease, RiteSmithError):
-            raise lease
+    def add_all(self, runs: Iterable[str], watch: Watch | None) -> dict[str, Driven | RiteSmithError]:
+        """The same for many runs, with few commits: each of them, or why it was not taken."""
+        taken: dict[str, Driven | RiteSmithError] = {}
+        left = iter(runs)
+        while some := list(itertools.islice(left, CLAIMS_MAX)):
+            for run, claimed in self.engine.journal.claim_all(some, watch).items():
+                try:
+                    taken[run] = claimed if isinstance(claimed, RiteSmithError) else self.take(claimed)
+                except RiteSmithError as error:
+                    taken[run] = error
+        return taken
+
+    def take(self, lease: Lease, message: Bring | None = None) -> Driven:
+        """The same for a run that was claimed."""
         try:
             driven = Driven(lease, self.engine.library.workflow(lease.state))
             if message is not None:
@@ -540,8 +565,9 @@ class Driver:
             self._drop(driven, error)
 
     def _execute(self, driven: Driven, command: saga.Invoke) -> None:
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(self.engine.threads, thread_name_prefix="ritesmith-step")
+        if self.threads < self.engine.threads:
+            self.threads += 1
+            Thread(target=self._work, name=f"ritesmith-step-{self.threads}", daemon=True).start()
 
         def journal(work: Callable[[], T], durable: bool) -> T:
             return self._in_the_driving_thread(driven, work)
@@ -554,8 +580,9 @@ class Driver:
                 step.run()
             except BaseException as raised:  # noqa: BLE001  it belongs to the thread that drives, which raises it
                 error = raised
+            # Results share a commit as long as those who execute have enough to do.
             with suppress(_GoneError):
-                self._post(partial(ended, error))
+                self._post(partial(ended, error), urgent=self.todo.qsize() < self.threads)
 
         def ended(error: BaseException | None) -> None:
             self.executing -= 1
@@ -569,7 +596,11 @@ class Driver:
                 self._executed(driven, step)
 
         self.executing += 1
-        self.pool.submit(execute)
+        self.todo.put(execute)
+
+    def _work(self) -> None:
+        while (execute := self.todo.get()) is not None:
+            execute()
 
     def _executed(self, driven: Driven, step: Step) -> None:
         del driven.running[step.invoke.path]
@@ -595,14 +626,16 @@ class Driver:
             else:
                 done.set_exception(driven.error or _GoneError())
 
-        self._post(receive)
+        self._post(receive, urgent=True)
         return done.result()
 
-    def _post(self, letter: Callable[[], None]) -> None:
+    def _post(self, letter: Callable[[], None], *, urgent: bool) -> None:
         with self.door:
             if self.closed:
                 raise _GoneError
-            self.mail.put(letter)
+            self.mail.append(letter)
+        if urgent:
+            self.bell.set()
 
     # ------------------------------------------------------------ waiting
 
@@ -611,7 +644,8 @@ class Driver:
         now = self.engine.clock.now()
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
-            self._read_mail(longest if due is None else min(longest, max(0.0, due - now)))
+            patience = min(longest, GATHER_SECONDS) if not self.todo.empty() else 0.0 if self.mail else longest
+            self._read_mail(patience if due is None else min(patience, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False
         else:
@@ -626,10 +660,10 @@ class Driver:
         return True
 
     def _read_mail(self, seconds: float) -> None:
-        with suppress(Empty):
-            self.mail.get(timeout=max(0.0, seconds))()
-        while not self.mail.empty():
-            self.mail.get()()
+        self.bell.wait(seconds)
+        self.bell.clear()
+        while self.mail:
+            self.mail.popleft()()
 
 
 def execute(
@@ -684,7 +718,7 @@ def execute(
 
 def effective_limits(ceiling: Limits, capability: Capability) -> Limits:
     """A capability's own limits, none above the ceiling."""
-    return narrowed(ceiling, capability.contract.limits.model_dump())
+    return narrowed(ceiling, dict(capability.contract.limits))
 
 
 def narrowed(limits: Limits, others: Mapping[str, Any]) -> Limits:

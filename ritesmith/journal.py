@@ -234,13 +234,13 @@ class Journal:
 
     def claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
         """The same for a lease that is given back by its `release`."""
-        lease = self._claim(run, watch)
-        try:
-            lease.load()
-        except BaseException:
-            lease.release()
-            raise
-        return lease
+        return self._claim(run, watch).load()
+
+    def claim_new(self, start: Callable[[], str], watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
+        """The same for a run that `start` makes, in one transaction with it; `start` returns its id."""
+        with transaction(self.connection):
+            lease = self._claim(start(), watch)
+        return lease.load()
 
     def claim_all(
         self, runs: Iterable[str], watch: Callable[[Entry, saga.State], None] | None = None
@@ -259,7 +259,6 @@ class Journal:
                 try:
                     lease.load()
                 except RiteSmithError as error:
-                    lease.release()
                     claimed[lease.run] = error
         except BaseException:
             for lease in leases:
@@ -364,11 +363,16 @@ class Lease:
         self.failure: BaseException | None = None
         self.given_back = False
         self.state = saga.State()
-        _HELD.add(self.owner)
 
-    def load(self) -> None:
-        """Read how far the run has come. Raises as `Journal.entries`."""
-        self.state = saga.fold(self.journal.entries(self.run))
+    def load(self) -> Lease:
+        """Read how far the run has come. Raises as `Journal.entries`; then the run is given back."""
+        _HELD.add(self.owner)
+        try:
+            self.state = saga.fold(self.journal.entries(self.run))
+        except BaseException:
+            self.release()
+            raise
+        return self
 
     def now(self) -> float:
         """The time for the next entry, never before the last one: a clock set back must not reorder a journal."""

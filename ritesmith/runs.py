@@ -52,18 +52,25 @@ class Runs(ABC):
         Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
         InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
         """
+        return self._starter(reference, input, idempotency_key)()
+
+    def _starter(self, reference: str | Path, input: JSON, idempotency_key: str | None) -> Callable[[], str]:
+        """All of `start` but the writing, which is left to be called."""
         artifact = self._runnable(reference, input)
         run = self.new_id()
         _, record = self._first_entry(artifact, input, run)
-        try:
-            self.journal.start(
-                run, record, idempotency_key=idempotency_key, input_digest=saga.digest_of([artifact.name, input])
-            )
-        except Conflict as conflict:
-            if conflict.facts.get("same_input"):
-                return str(conflict.facts["run"])
-            raise
-        return run
+        input_digest = saga.digest_of([artifact.name, input])
+
+        def start() -> str:
+            try:
+                self.journal.start(run, record, idempotency_key=idempotency_key, input_digest=input_digest)
+            except Conflict as conflict:
+                if conflict.facts.get("same_input"):
+                    return str(conflict.facts["run"])
+                raise
+            return run
+
+        return start
 
     def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> trace.RunView:
         """Carry a run on until it ends or waits; return what it came to. Raises as `Engine.drive`."""
@@ -80,9 +87,8 @@ class Runs(ABC):
         wait_seconds: float = 0.0,
     ) -> trace.RunView:
         """Start a run and carry it on until it ends or waits."""
-        return self.drive(
-            self.start(reference, input, idempotency_key=idempotency_key), watch=watch, wait_seconds=wait_seconds
-        )
+        start = self._starter(reference, input, idempotency_key)
+        return self.view(self.engine.begin(start, watch=watch, wait_seconds=wait_seconds).run)
 
     def answer(
         self,

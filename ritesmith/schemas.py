@@ -15,9 +15,54 @@ def problems(schema: Schema, value: JSON, *, root: str = "$", most: int = 10) ->
 
     Formats (date, date-time, email ...) are asserted, as people expect who write them. No reference leaves the schema.
     """
+    if _fits(schema, value):
+        return []
     validator = _validator(_key(schema))
     found = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
     return [(root + _path(error.absolute_path), _words(error)) for error in found[:most]]
+
+
+_TELLS_NOTHING = frozenset({"title", "description", "default", "examples", "$comment"})
+
+
+def _fits(schema: Any, value: JSON) -> bool:
+    """Whether the value fits, seen at a glance: what most schemas say, without making objects of it.
+
+    False says nothing: there may be a keyword that is not looked at here.
+    """
+    if schema is True or type(schema) is not dict:
+        return schema is True
+    for keyword, wanted in schema.items():
+        if keyword == "type":
+            fits = type(wanted) is str and type(value) in _TYPES[wanted]
+        elif keyword == "properties":
+            fits = type(value) is not dict or all(
+                name not in value or _fits(each, value[name]) for name, each in wanted.items()
+            )
+        elif keyword == "required":
+            fits = type(value) is not dict or all(name in value for name in wanted)
+        elif keyword == "additionalProperties":
+            fits = wanted is True or type(value) is not dict or value.keys() <= schema.get("properties", {}).keys()
+        elif keyword == "items":
+            fits = type(value) is not list or all(_fits(wanted, each) for each in value)
+        elif keyword == "enum":
+            fits = type(value) is str and value in wanted
+        else:
+            fits = keyword in _TELLS_NOTHING
+        if not fits:
+            return False
+    return True
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),  # and such as 1.0, which jsonschema is asked about
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
 
 
 def schema_problems(schema: JSON) -> list[tuple[str, str]]:

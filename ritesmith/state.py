@@ -12,9 +12,10 @@ of its track, so that what one branch does can never be taken for what another d
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from ritesmith.errors import InvalidInput
@@ -215,12 +216,11 @@ class State:
             return self.undoing
         return self.live[path[: path.rfind("/") + 1]]
 
-    def acting(self) -> Iterator[Track]:
+    def acting(self) -> list[Track]:
         """The tracks that stand at a node, in the order in which they began; the compensation under way is one."""
         if self.undoing is not None:
-            yield self.undoing
-        else:
-            yield from (track for track in self.live.values() if track.fork is None)
+            return [self.undoing]
+        return [track for track in self.live.values() if track.fork is None]
 
     def waits(self, kind: str | None = None) -> list[Track]:
         """The tracks that wait for something (of one kind)."""
@@ -752,6 +752,7 @@ _CHANGES = {
 ENTRY_KINDS = frozenset(_CHANGES)
 
 
+@lru_cache(maxsize=1024)
 def iso(at: float) -> str:
     """Seconds since 1970 as 2026-01-31T09:00:00Z; outside the years 1 to 9999, their first or last."""
     moment = datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC)

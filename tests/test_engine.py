@@ -672,11 +672,11 @@ def test_a_script_that_does_something_else_than_recorded_is_a_mismatch(
     with sending(place.copy(place.folder / "calm"), mailbox, calm) as app:
         store(app, SEND)
         app.run("test.send", {"to": "ann"})
-    # The commits of a run: its start, its lease, call 0 started and finished, call 1, call 2 started and finished.
+    # The commits of a run: its start with its lease, call 0 started and finished, call 1, call 2 started and finished.
     commits = [number for number, touch in enumerate(calm.touched, 1) if touch == "after commit"]
-    crash = commits[5] if at == "call_started" else commits[4]
+    crash = commits[4] if at == "call_started" else commits[3]
     if at == "after commit 4":
-        crash = commits[6]
+        crash = commits[5]
     mailbox = Mailbox(idempotent=True)
     with sending(place, mailbox) as app:
         store(app, SEND)

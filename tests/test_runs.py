@@ -35,6 +35,9 @@ from ritesmith.testing import ManualClock
 __all__ = ["app", "clock", "template"]
 
 
+OF_THE_RUN = "run = (SELECT number FROM runs WHERE id = ?)"
+
+
 def steps(view: Any) -> list[str]:
     return [step.path for step in view.steps]
 
@@ -215,12 +218,12 @@ def rewritten(app: RiteSmith, run: str, change: Any) -> None:
     for entry in app.journal.entries(run):
         data = json.loads(json.dumps(entry.data))
         change(entry, data)
-        again = journal._entry(
+        again, _ = journal._entry(
             run, entry.seq, entry.at, saga.Record(entry.kind, entry.node, entry.attempt, data), previous
         )
         app.connection.execute(
-            "UPDATE entries SET data = ?, hash = ? WHERE run = ? AND seq = ?",
-            (journal._json(data), again.hash, run, entry.seq),
+            f"UPDATE entries SET data = ?, hash = ? WHERE {OF_THE_RUN} AND seq = ?",
+            (journal._json(data), bytes.fromhex(again.hash), run, entry.seq),
         )
         previous = again.hash
 
@@ -274,7 +277,7 @@ def test_an_edited_journal_and_an_edited_artifact_are_named(app: RiteSmith) -> N
     app._capabilities.clear()
     with pytest.raises(StoreError, match=r"'do\.double@1' is not what was published"):
         app.replay(run)
-    app.connection.execute("UPDATE entries SET data = '{}' WHERE run = ? AND seq = 2", (run,))
+    app.connection.execute(f"UPDATE entries SET data = '{{}}' WHERE {OF_THE_RUN} AND seq = 2", (run,))
     with pytest.raises(JournalMismatch, match=f"the journal of run '{run}' was edited: entry 2"):
         app.replay(run)
 
@@ -360,7 +363,7 @@ def test_serving_takes_up_what_comes_and_gives_back_what_rests(app: RiteSmith, c
 def test_serving_tells_once_of_a_run_that_cannot_go_on(app: RiteSmith, clock: ManualClock) -> None:
     flow = workflow(app, task("a", "do.double", None, given={"n": 1}))
     bad, good = app.start(flow, {}), app.start(flow, {})
-    app.connection.execute("UPDATE entries SET data = '{}' WHERE run = ?", (bad,))
+    app.connection.execute(f"UPDATE entries SET data = '{{}}' WHERE {OF_THE_RUN}", (bad,))
     rested: dict[str, Any] = {}
     app.serve(stopped=lambda: clock.now() > 1_800_000_010, on_rest=lambda run, came_to: rested.update({run: came_to}))
     assert isinstance(rested[bad], JournalMismatch)

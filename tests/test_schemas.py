@@ -1,8 +1,11 @@
 """JSON Schema as it is applied here: whoever wrote a schema, checking a value ends, and stays in the schema."""
 
-import pytest
+import random
 
-from ritesmith.schemas import problems, schema_problems
+import pytest
+from jsonschema import Draft202012Validator
+
+from ritesmith.schemas import _fits, problems, schema_problems
 
 
 def text(pattern):
@@ -55,3 +58,51 @@ def test_definitions_of_the_schema_itself_may_be_used():
     }
     assert schema_problems(tree) == []
     assert [path for path, _ in problems(tree, {"next": {"next": 1}})] == ["$.next.next"]
+
+
+def test_what_is_seen_at_a_glance_is_what_jsonschema_says():
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    names = ("a", "b", "c")
+
+    def schema(depth):
+        made = {}
+        if rng.random() < 0.7:
+            kinds = ["object", "array", "string", "integer", "number", "boolean", "null"]
+            made["type"] = rng.choice([*kinds, *kinds, kinds[:2]])
+        if depth and rng.random() < 0.6:
+            made["properties"] = {name: schema(depth - 1) for name in rng.sample(names, rng.randint(0, 3))}
+        if rng.random() < 0.3:
+            made["required"] = rng.sample(names, rng.randint(0, 2))
+        if depth and rng.random() < 0.4:
+            made["additionalProperties"] = rng.choice([True, False, schema(depth - 1)])
+        if depth and rng.random() < 0.3:
+            made["items"] = rng.choice([True, False, schema(depth - 1)])
+        for keyword, values in {
+            "enum": [["a", 1], [1, True], ["b", None]],
+            "prefixItems": [[{"type": "string"}]],
+            "patternProperties": [{"^a": {"type": "null"}}],
+            "title": ["a"],
+            "minimum": [1],
+            "const": ["a", 1],
+        }.items():
+            if rng.random() < 0.05:
+                made[keyword] = rng.choice(values)
+        return made if rng.random() < 0.95 else rng.random() < 0.5
+
+    def value(depth):
+        plain = [None, True, False, 0, 1, 2, 1.0, 0.5, "a", "b", ""]
+        if not depth or rng.random() < 0.3:
+            return rng.choice(plain)
+        if rng.random() < 0.3:
+            return [value(depth - 1) for _ in range(rng.randint(0, 3))]
+        return {name: value(depth - 1) for name in rng.sample(names, rng.randint(0, 3))}
+
+    seen = 0
+    for _ in range(3000):
+        each, looked_at = schema(2), value(2)
+        if _fits(each, looked_at):
+            seen += 1
+            assert Draft202012Validator(each).is_valid(looked_at), (each, looked_at)
+    assert seen > 100
