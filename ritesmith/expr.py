@@ -7,7 +7,7 @@ it stands, whatever x looks like. A value that isn't a list is short for a list 
 | operator | operands | result |
 |---|---|---|
 | var | a path, and maybe a default | the value at the path; the default only when the path is missing, never for null |
-| missing | paths | array of those paths that are missing |
+| missing | any number of paths | array of those paths that are missing |
 | == != | two of the same JSON type, or null and anything | boolean; integer and float are one type, boolean is none |
 | < <= > >= | two numbers, or two strings (by code point); `<` and `<=` also three | boolean |
 | and or | one or more booleans, until the answer is known | boolean |
@@ -15,7 +15,7 @@ it stands, whatever x looks like. A value that isn't a list is short for a list 
 | if | condition, value, (condition, value ...,) otherwise | the value of the first true condition, or the last |
 | in | a string and a string, or a value and an array of the value's type or null | boolean |
 | cat | one or more strings, numbers, booleans (printed as JSON) | string |
-| + * | two or more numbers | number |
+| + * | one or more numbers | number |
 | - | one number (negated), or two | number |
 | / | two numbers | number; an integer where two integers divide exactly (no digit is lost), otherwise a float |
 
@@ -28,7 +28,20 @@ an operator in other letters (`Var`), an operator of JSON Logic that isn't offer
 `max`), a usual wrong name for `var` with a path (`{"ref": "input.x"}`), and an operation with further keys beside it
 where its key is `var` or made of signs. `{"literal": ...}` says that data was meant.
 
-Where it differs from jsonlogic.com, it is stricter: there, what is missing is null, and nearly everything compares.
+Where it differs from jsonlogic.com, each with the reason; `tests/test_expr_jsonlogic.py` sorts every official case:
+
+- a missing path is an error: there it is null, and the work goes on with a value that nobody gave.
+- null and empty text are there: `missing` counts them as missing there; here only the path decides, as for `var`.
+- nothing is converted: text is no number and types do not mix, since a guess at what was meant hides a mistake.
+- only booleans are conditions: there, 0, "" and [] are false and "0" is true, a rule that few languages share; so `and`
+  and `or` always answer with a boolean.
+- an if has an otherwise: there it may be left out, and the answer is null where no condition is true.
+- paths are plain text: no number, nothing empty and no operation, so that every path is known before a run.
+- operands are counted: there, those beyond the last that is known are ignored, as if they had been meant so.
+- arrays and objects are equal by content: there, only where both are the same piece of data.
+- a number is finite: there, a division by zero is infinity or not a number, which JSON can't write.
+- another word is a key: an object is an operation only by a name above, so that data needs no quoting; an operator of
+  JSON Logic that isn't offered here is refused where it has a list of operands, and is a key otherwise.
 """
 
 from __future__ import annotations
@@ -220,7 +233,7 @@ def _too_deep(place: _Place) -> ExpressionError:
 
 _COUNTS: Mapping[str, tuple[int, int | None]] = {
     "var": (1, 2),
-    "missing": (1, None),
+    "missing": (0, None),
     "==": (2, 2),
     "!=": (2, 2),
     "<": (2, 3),
@@ -233,9 +246,9 @@ _COUNTS: Mapping[str, tuple[int, int | None]] = {
     "if": (3, None),
     "in": (2, 2),
     "cat": (1, None),
-    "+": (2, None),
+    "+": (1, None),
     "-": (1, 2),
-    "*": (2, None),
+    "*": (1, None),
     "/": (2, 2),
 }
 """Operator -> least and most operands; None: any number."""
@@ -456,7 +469,7 @@ def _arithmetic(name: str, argument: JSON, scope: Mapping[str, JSON], place: _Pl
 
 def _calculate(name: str, values: list[Any]) -> Any:
     result = values[0]
-    if len(values) == 1:
+    if name == "-" and len(values) == 1:
         return -result
     for each in values[1:]:
         if name == "+":
