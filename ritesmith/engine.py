@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 from ritesmith import hosts, saga
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, RiteSmithError
-from ritesmith.journal import LEASE_SECONDS, Journal, Lease
+from ritesmith.journal import Journal, Lease
 from ritesmith.models import (
     FINAL_STATUSES,
     JSON,
@@ -48,6 +48,8 @@ class Journalling(Protocol):
     def __call__(self, work: Callable[[], T], durable: bool, /) -> T: ...
 
 
+LOOK_SECONDS = 0.25
+"""How often a driver that waits looks for what came from other processes; long before a lease expires."""
 RUNS_AT_ONCE = 1000
 """How many runs a process that serves holds; others may be taken by another one."""
 
@@ -226,7 +228,7 @@ class Engine:
 
             while not stopped():
                 look()
-                driver.go(poll_seconds, look=look, look_seconds=poll_seconds)
+                driver.go(poll_seconds, look=look)
                 if not stopped():
                     self.clock.sleep(max(0.0, next_look - self.clock.now()))
             for run, came_to in driver.give_back(0.0):
@@ -341,16 +343,10 @@ class Driver:
                 given.append((run, driven.error or driven.lease.state))
         return given
 
-    def go(
-        self,
-        wait_seconds: float,
-        *,
-        look: Callable[[], object] = lambda: None,
-        look_seconds: float = LEASE_SECONDS / 3,
-    ) -> None:
+    def go(self, wait_seconds: float, *, look: Callable[[], object] = lambda: None) -> None:
         """Go on until every run has ended, or has nothing to do for longer than `wait_seconds`.
 
-        `look` is called in each round, and at least every `look_seconds`.
+        `look` is called in each round, and at least every LOOK_SECONDS.
         """
         while True:
             look()
@@ -365,7 +361,7 @@ class Driver:
             else:
                 for driven, command in invokes:
                     self._execute(driven, command)
-                if not self.ready and not self._wait(wait_seconds, look_seconds):
+                if not self.ready and not self._wait(wait_seconds):
                     return
 
     # ------------------------------------------------------------ deciding and committing
@@ -466,12 +462,9 @@ class Driver:
         for message in self.engine.journal.messages(driven.lease.run):
             state = driven.lease.state
             try:
-                if message.kind == "cancel":
-                    record = saga.cancel(state, **message.data)
-                else:
-                    record = saga.receive_callback(driven.workflow, state, at=message.at, **message.data)
-            except Conflict:
-                if message.kind == "callback" and state.status not in FINAL_STATUSES:
+                record = saga.receive(driven.workflow, state, message.kind, message.data, message.at)
+            except (Conflict, InvalidInput) as error:  # whoever sent it looks what became of it
+                if isinstance(error, Conflict) and message.kind == "callback" and state.status not in FINAL_STATUSES:
                     continue  # it came early
             else:
                 self._append(driven, record)
@@ -639,18 +632,17 @@ class Driver:
 
     # ------------------------------------------------------------ waiting
 
-    def _wait(self, wait_seconds: float, longest: float) -> bool:
+    def _wait(self, wait_seconds: float) -> bool:
         """Wait until something may be done; False when that would take too long."""
         now = self.engine.clock.now()
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
-            patience = min(longest, GATHER_SECONDS) if not self.todo.empty() else 0.0 if self.mail else longest
+            patience = min(LOOK_SECONDS, GATHER_SECONDS) if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
             self._read_mail(patience if due is None else min(patience, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False
         else:
-            # Short of half a lease at a time: leases are renewed before they can expire.
-            self.engine.clock.sleep(max(0.0, min(due - now, LEASE_SECONDS / 2)))
+            self.engine.clock.sleep(max(0.0, min(due - now, LOOK_SECONDS)))
         now = self.engine.clock.now()
         for driven in list(self.runs.values()):
             if driven.until is not None and driven.until <= now:

@@ -6,6 +6,7 @@ import getpass
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +21,9 @@ from ritesmith.journal import Journal
 from ritesmith.models import FINAL_STATUSES, JSON, Artifact, RunStatus, WaitNode, Workflow
 from ritesmith.registry import Registry
 from ritesmith.replay import Replay, replay
+
+SENT_SECONDS, SENT_LOOKS = 5.0, 50
+"""How long, and how often, to look whether the process that drives a run has taken what was said to the run."""
 
 
 class Runs(ABC):
@@ -106,14 +110,8 @@ class Runs(ABC):
 
         Raises as `saga.decide_approval`, with nothing recorded.
         """
-
-        def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            at, person = self.clock.now(), by or user()
-            return saga.decide_approval(
-                workflow, state, decision, by=person, comment=comment, at=at, digest=digest, node=node
-            )
-
-        return self._tell(run, message, watch, wait_seconds)
+        said = {"decision": decision, "by": by or user(), "comment": comment, "digest": digest, "node": node}
+        return self._bring(run, "approval", said, watch, wait_seconds)
 
     def deliver(
         self,
@@ -130,37 +128,27 @@ class Runs(ABC):
         Raises InvalidInput when the payload breaks the node's schema, Conflict when it came too late or came before.
         """
 
-        def message(workflow: Workflow, state: saga.State) -> saga.Record:
-            self._check_payload(run, saga.awaiting(workflow, state, node), payload)
-            return saga.receive_callback(workflow, state, payload, at=self.clock.now(), node=node)
-
+        state = saga.fold(self.journal.entries(run))
+        workflow = self.library.workflow(state)
         try:
-            return self._tell(run, message, watch, wait_seconds)
+            self._check_payload(run, saga.awaiting(workflow, state, node), payload)
+            return self._bring(run, "callback", {"payload": payload, "node": node}, watch, wait_seconds)
         except Conflict as conflict:
-            if node is None and "owner" not in conflict.facts:
+            if node is None:
                 raise
             self._keep_callback(run, payload, node, conflict)
         return self.view(run)
 
-    def _keep_callback(self, run: str, payload: JSON, node: str | None, why: Conflict) -> None:
+    def _keep_callback(self, run: str, payload: JSON, node: str, why: Conflict) -> None:
         """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
         entries = self.journal.entries(run)
         state = saga.fold(entries)
-        if any(entry.kind == "callback_received" and entry.node == node for entry in entries):
+        kept = any(each.data.get("node") == node for each in self.journal.messages(run))
+        if kept or any(entry.kind == "callback_received" and entry.node == node for entry in entries):
             raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
-        if state.status in FINAL_STATUSES:
+        if state.status in FINAL_STATUSES or any(entry.kind == "timed_out" and entry.node == node for entry in entries):
             raise why
-        workflow = self.library.workflow(state)
-        if node is None:
-            waits = state.waits("callback")
-            if len(waits) != 1:
-                raise why
-            node = waits[0].path
-        self._check_payload(run, _wait_node(workflow, node, run), payload)
-        if any(each.data.get("node") == node for each in self.journal.messages(run)):
-            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
-        if any(entry.kind == "timed_out" and entry.node == node for entry in entries):
-            raise why
+        self._check_payload(run, _wait_node(self.library.workflow(state), node, run), payload)
         self.journal.send(run, "callback", {"payload": payload, "node": node})
 
     def _check_payload(self, run: str, waiter: WaitNode, payload: JSON) -> None:
@@ -206,7 +194,7 @@ class Runs(ABC):
         wait_seconds: float = 0.0,
     ) -> trace.RunView:
         """End a run's sleep, or its pause before a retry, early, and carry it on. Conflict when it does not sleep."""
-        return self._tell(run, lambda _, state: saga.wake(state, by=by or user(), node=node), watch, wait_seconds)
+        return self._bring(run, "wake", {"by": by or user(), "node": node}, watch, wait_seconds)
 
     def cancel(
         self,
@@ -219,18 +207,10 @@ class Runs(ABC):
     ) -> trace.RunView:
         """Give a run up, and undo what it did unless `compensate` is False.
 
-        A run that another process drives is asked to: that process cancels it before its next step. Conflict when it
-        has ended, or is being given up already.
+        Conflict when it has ended, or is being given up already.
         """
-        asked: dict[str, Any] = {"by": by or user(), "reason": reason, "compensate": compensate}
-        try:
-            return self._tell(run, lambda _, state: saga.cancel(state, **asked), watch, 0.0)
-        except Conflict as conflict:
-            if "owner" not in conflict.facts:
-                raise
-        saga.cancel(saga.fold(self.journal.entries(run)), **asked)  # refused now rather than later
-        self.journal.send(run, "cancel", asked)
-        return self.view(run)
+        said = {"by": by or user(), "reason": reason, "compensate": compensate}
+        return self._bring(run, "cancel", said, watch, 0.0)
 
     def retry(
         self, run: str, *, by: str | None = None, watch: Watch | None = None, wait_seconds: float = 0.0
@@ -299,15 +279,11 @@ class Runs(ABC):
         Conflict when the run has no such write.
         """
 
-        def message(_: Workflow, state: saga.State) -> saga.Record:
-            call = saga.unknown_track(state, node).unknown
-            if happened and call is not None:
-                check_value(
-                    "result", result, self.engine.catalog[call.function].output, f"what '{call.function}' gives"
-                )
-            return saga.resolve_effect(state, happened=happened, result=result, by=by or user(), node=node)
-
-        return self._tell(run, message, watch, wait_seconds)
+        call = saga.unknown_track(saga.fold(self.journal.entries(run)), node).unknown
+        if happened and call is not None:
+            check_value("result", result, self.engine.catalog[call.function].output, f"what '{call.function}' gives")
+        said = {"happened": happened, "result": result, "by": by or user(), "node": node}
+        return self._bring(run, "effect", said, watch, wait_seconds)
 
     def drive_due(
         self, *, watch: Watch | None = None, wait_seconds: float = 0.0, stopped: Callable[[], bool] = lambda: False
@@ -325,6 +301,35 @@ class Runs(ABC):
     ) -> None:
         """Carry on every run that has something to do, as it comes up, until `stopped()`; as `Engine.serve`."""
         self.engine.serve(stopped=stopped, poll_seconds=poll_seconds, watch=watch, on_rest=on_rest)
+
+    def _bring(
+        self, run: str, kind: str, said: Mapping[str, Any], watch: Watch | None, wait_seconds: float
+    ) -> trace.RunView:
+        """Say something to a run and carry it on, or have whoever drives it take it: then look what became of it."""
+
+        def message(workflow: Workflow, state: saga.State) -> saga.Record:
+            return saga.receive(workflow, state, kind, said, self.clock.now())
+
+        try:
+            return self._tell(run, message, watch, wait_seconds)
+        except Conflict as conflict:
+            if "owner" not in conflict.facts:
+                raise
+        state = saga.fold(self.journal.entries(run))
+        record = message(self.library.workflow(state), state)  # refused now rather than later
+        number = self.journal.send(run, kind, said)
+        for _ in range(SENT_LOOKS):
+            if all(each.id != number for each in self.journal.messages(run)):
+                break
+            self.clock.sleep(SENT_SECONDS / SENT_LOOKS)
+            with suppress(Conflict):  # it may be free by now
+                self.drive(run, watch=watch, wait_seconds=wait_seconds)
+        else:
+            return self.view(run)  # it is with the run, and will be taken before its next step
+        entries = self.journal.entries(run)[state.seq :]
+        if not any((each.kind, each.node) == (record.kind, record.node) for each in entries):
+            raise Conflict(f"run '{run}' went on before this could be said to it; it is {saga.fold(entries).status}")
+        return self.view(run)
 
     def _tell(self, run: str, message: Bring, watch: Watch | None, wait_seconds: float) -> trace.RunView:
         self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)

@@ -646,6 +646,25 @@ def _waiting_track(state: State, kind: str, node: str | None, asked_for: str) ->
     return found[0]
 
 
+def receive(workflow: Workflow, state: State, kind: str, data: Mapping[str, Any], at: float) -> Record:
+    """What somebody has to say to a run (`cancel`, `wake`, `approval`, `callback` or `effect`), as an entry.
+
+    `data` are the named arguments of what makes it; raises as that.
+    """
+    match kind:
+        case "cancel":
+            return cancel(state, **data)
+        case "wake":
+            return wake(state, **data)
+        case "approval":
+            return decide_approval(workflow, state, at=at, **data)
+        case "callback":
+            return receive_callback(workflow, state, at=at, **data)
+        case "effect":
+            return resolve_effect(state, **data)
+    raise InvalidInput(f"nothing is known of a message of the kind '{kind}'", hint="a newer RiteSmith sent it; upgrade")
+
+
 def decide_approval(
     workflow: Workflow,
     state: State,

@@ -339,6 +339,49 @@ def test_a_token_is_for_one_run_one_node_and_some_time(app: RiteSmith, clock: Ma
         app.callback_token(nothing)
 
 
+# ---------------------------------------------------------------- what is said to a run that another process drives
+
+
+def pausing(*nodes: dict[str, Any]) -> str:
+    nodes = (*nodes, {"id": "done", "kind": "end", "outcome": "on"})
+    return json.dumps({"name": "test.pause", "intent": "pause", "start": nodes[0]["id"], "nodes": nodes})
+
+
+ASK = {"id": "ask", "kind": "approval", "prompt": "?", "deadline_seconds": 50, "next": "done"}
+HEAR = {"id": "hear", "kind": "wait", "deadline_seconds": 50, "next": "done"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words", "status"),
+    [
+        ([ASK], ["approve"], "succeeded"),
+        ([ASK], ["reject"], "failed"),
+        ([HEAR], ["deliver", "--payload", "{}"], "succeeded"),
+        ([sleep("nap", 50, "done")], ["wake"], "succeeded"),
+        ([sleep("nap", 50, "done")], ["cancel"], "cancelled"),
+    ],
+    ids=["approve", "reject", "deliver", "wake", "cancel"],
+)
+def test_what_is_said_reaches_a_run_that_another_process_drives(
+    place: Path, nodes: list[dict[str, Any]], words: list[str], status: str
+) -> None:
+    (place / "pause.json").write_text(pausing(*nodes))
+    driver = start("run", "pause.json", "--wait", "60", "--json", folder=place)
+
+    def resting() -> list[dict[str, Any]]:
+        rows = child("runs", "--json", folder=place).json["runs"]
+        return [row for row in rows if row["status"] in ("sleeping", "waiting") and row["owner"]]
+
+    until(resting, driver)
+    run = resting()[0]["id"]
+    said = child(words[0], run, *words[1:], "--json", folder=place)
+    assert said.json["status"] == status
+    out, err = driver.communicate(timeout=30)
+    assert json.loads(out)["status"] == status, err
+    again = child(words[0], run, *words[1:], "--json", folder=place)
+    assert again.code == 4
+
+
 # ---------------------------------------------------------------- serving
 
 

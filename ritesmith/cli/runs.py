@@ -458,7 +458,7 @@ def _stay(app: RiteSmith, run: str, as_json: bool, *, drive: bool) -> RunView:
     while True:
         if drive and run in app.unfinished():
             try:
-                app.drive(run, watch=tell, wait_seconds=float("inf"))
+                app.drive(run, watch=tell)
             except Conflict as error:
                 if "owner" not in error.facts:
                     raise
