@@ -637,7 +637,7 @@ class Driver:
         now = self.engine.clock.now()
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
-            patience = min(LOOK_SECONDS, GATHER_SECONDS) if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
+            patience = GATHER_SECONDS if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
             self._read_mail(patience if due is None else min(patience, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False
