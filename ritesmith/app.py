@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ritesmith import hosts, saga
-from ritesmith.contract import capability_of, near_miss, read_capability
+from ritesmith.contract import capability_of, near_miss, read_capability, with_header_lines
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.dry_run import DryRun, dry_run
 from ritesmith.engine import Clock, Engine, Library, SystemClock, effective_limits
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
-from ritesmith.guard import check_lua, load_rules
+from ritesmith.guard import check_lua, check_source, load_rules
 from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
@@ -45,6 +45,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
+from ritesmith.places import with_lines
 from ritesmith.registry import Registry
 from ritesmith.rehearsal import (
     INPUT_CHANGED,
@@ -223,21 +224,26 @@ class RiteSmith(Runs):
         if file.endswith(".lua"):
             return self.check_capability_text(text, file)
         value, findings = read_json(text, file)
-        return (
-            Checked(kind="workflow", findings=tuple(findings)) if findings else self.check_workflow_value(value, file)
-        )
+        if findings:
+            return Checked(kind="workflow", findings=tuple(findings))
+        checked = self.check_workflow_value(value, file)
+        return checked.model_copy(update={"findings": tuple(with_lines(checked.findings, text))})
 
     def check_capability_text(self, text: str, file: str, examples: Sequence[CapabilityExample] = ()) -> Checked:
         capability, findings = read_capability(text, file)
         if capability is None:
             return Checked(kind="capability", findings=tuple(findings))
         name = capability.contract.name
-        findings = check_contract(capability, catalog=hosts.CATALOG, limits=self.policy.limits, file=file)
-        findings += check_lua(capability, catalog=hosts.CATALOG, compile=self._compile, rules=self.lua_rules, file=file)
+        findings = check_source(capability.source, self.lua_rules, file)
+        if not findings:
+            findings = check_contract(capability, catalog=hosts.CATALOG, limits=self.policy.limits, file=file)
+            findings += check_lua(
+                capability, catalog=hosts.CATALOG, compile=self._compile, rules=self.lua_rules, file=file
+            )
         report = TrialReport()
         if not any(finding.severity == "error" for finding in findings):
             report = self._try_capability(capability, (*capability.contract.examples, *examples), file)
-            findings += report.findings
+            findings += with_header_lines(report.findings, text)
         return Checked(kind="capability", name=name, capability=capability, findings=tuple(findings), trial=report)
 
     def _try_capability(self, capability: Capability, examples: Sequence[CapabilityExample], file: str) -> TrialReport:

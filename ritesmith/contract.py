@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from ritesmith.errors import InvalidInput
 from ritesmith.models import EFFECT_ORDER, Capability, Contract, Effect, Finding, HostFunction, Where
+from ritesmith.places import line_of_second, with_lines
 
+FINDINGS_MAX = 100
+"""What a person, and a model that repairs, can take in at a time."""
 HEADER = re.compile(r"\A\s*--\[(?P<level>=*)\[\s*capability\b(?P<json>.*?)\](?P=level)\]", re.DOTALL)
 
 
@@ -45,7 +48,7 @@ def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[
         return None, [
             Finding(
                 code="contract_duplicate_key",
-                where=Where(file=file, line=first_line),
+                where=Where(file=file, line=first_line + line_of_second(match["json"]) - 1),
                 message=f"the contract says {error.args[0]!r} twice in one object",
                 hint="keep one of the two",
             )
@@ -63,7 +66,16 @@ def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[
     try:
         return Capability(contract=Contract.model_validate(header), source=text), []
     except ValidationError as error:
-        return None, shape_findings(error, Contract.model_fields, code="contract_shape", file=file, line=first_line)
+        found = shape_findings(error, Contract.model_fields, code="contract_shape", file=file)
+        return None, with_lines(found, match["json"], first_line)
+
+
+def with_header_lines(findings: Sequence[Finding], source: str) -> list[Finding]:
+    """Findings about a capability's contract, each with the line of the file at which its path stands."""
+    match = HEADER.match(source)
+    if match is None:
+        return list(findings)
+    return with_lines(findings, match["json"], source.count("\n", 0, match.start("json")) + 1)
 
 
 def capability_of(text: str, file: str = "") -> Capability:
@@ -74,12 +86,11 @@ def capability_of(text: str, file: str = "") -> Capability:
     return capability
 
 
-def shape_findings(
-    error: ValidationError, known: Any = (), *, code: str, file: str = "", line: int | None = None
-) -> list[Finding]:
+def shape_findings(error: ValidationError, known: Any = (), *, code: str, file: str = "") -> list[Finding]:
     """One finding per problem that pydantic saw, with the JSON path and, for an unknown field, the near miss."""
     findings = []
-    for problem in error.errors(include_url=False, include_context=False):
+    problems = error.errors(include_url=False, include_context=False)
+    for problem in problems[:FINDINGS_MAX]:
         path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
         hint = ""
         if problem["type"] == "extra_forbidden":
@@ -93,8 +104,29 @@ def shape_findings(
             message = problem["msg"].removeprefix("Value error, ")
         else:
             message = f"{problem['msg']} (found {_short(problem.get('input'))})"
-        findings.append(Finding(code=code, where=Where(file=file, line=line, path=path), message=message, hint=hint))
-    return findings
+        findings.append(Finding(code=code, where=Where(file=file, path=path), message=message, hint=hint))
+    return at_most(findings, left_out=len(problems) - len(findings))
+
+
+def at_most(findings: Sequence[Finding], most: int = FINDINGS_MAX, *, left_out: int = 0) -> list[Finding]:
+    """So many of the findings, in their order, errors before warnings where there are more; a last one counts the rest.
+
+    `left_out` are findings that were not even made.
+    """
+    ranked = sorted(range(len(findings)), key=lambda index: findings[index].severity != "error")
+    kept = [findings[index] for index in sorted(ranked[:most])]
+    left_out += len(findings) - len(kept)
+    if left_out:
+        kept.append(
+            Finding(
+                code="findings_left_out",
+                severity="error" if any(each.severity == "error" for each in findings) else "warning",
+                where=Where(file=kept[0].where.file),
+                message=f"{left_out} more findings are not shown",
+                hint="repair these first, then check again",
+            )
+        )
+    return kept
 
 
 def effect_of(contract: Contract, catalog: Mapping[str, HostFunction]) -> Effect:

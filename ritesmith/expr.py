@@ -46,6 +46,7 @@ Where it differs from jsonlogic.com, each with the reason; `tests/test_expr_json
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import operator
@@ -930,7 +931,9 @@ class _Typer:
     def _path(self, name: str, path: JSON, place: _Place) -> Schema:
         problem = path_problem(path)
         if problem:
-            self._error("bad_path", place, f"{name!r}: {problem}")
+            near = difflib.get_close_matches(str(path).split(".")[0], ROOTS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near and near[0] not in str(path).split(".")[:1] else ""
+            self._error("bad_path", place, f"{name!r}: {problem}", hint)
             return {}
         schema = self.schema_at(path)
         if schema is None:

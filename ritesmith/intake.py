@@ -12,6 +12,7 @@ from typing import Any
 from ritesmith.contract import near_miss
 from ritesmith.errors import InvalidInput, NotFound
 from ritesmith.models import JSON, Finding, Where
+from ritesmith.places import line_of_second
 from ritesmith.schemas import problems
 
 INPUT_BYTES_MAX = 10 * 1024 * 1024
@@ -101,7 +102,8 @@ def read_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
         where = Where(file=file, line=error.lineno, column=error.colno)
         return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]
     except ValueError as error:
-        return None, [Finding(code="not_json", where=Where(file=file), message=str(error))]
+        line = line_of_second(text) if "stands twice" in str(error) else None
+        return None, [Finding(code="not_json", where=Where(file=file, line=line), message=str(error))]
     except RecursionError:
         return None, [Finding(code="not_json", where=Where(file=file), message="the JSON is nested too deeply")]
 

@@ -22,6 +22,8 @@ SEMANTICS_VERSION = 1
 """Version of the interpreter's rules; recorded in every run, so that a later interpreter knows what it resumes."""
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$"
+COUNT_MAX = 2**53
+"""The largest limit: numbers up to it are exact in JSON, Lua and SQLite."""
 NODE_PATTERN = r"^[a-z][a-z0-9_]*$"
 
 
@@ -63,14 +65,14 @@ class Finding(Value):
 class Limits(Value):
     """What one execution of a script may spend. Passing any of them ends the execution; a script cannot catch it."""
 
-    fuel: int = Field(default=20_000_000, ge=1)
+    fuel: int = Field(default=20_000_000, ge=1, le=COUNT_MAX)
     """VM instructions as the count hook sees them, plus the charges for library work; deterministic."""
-    memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    memory_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024, le=COUNT_MAX)
     """Lua heap above an empty runtime."""
-    deadline_seconds: float = Field(default=3.0, gt=0)
+    deadline_seconds: float = Field(default=3.0, gt=0, allow_inf_nan=False)
     """Wall clock of the worker's own work; time spent waiting for a host function does not count."""
-    host_calls: int = Field(default=100, ge=0)
-    output_bytes: int = Field(default=1024 * 1024, ge=1)
+    host_calls: int = Field(default=100, ge=0, le=COUNT_MAX)
+    output_bytes: int = Field(default=1024 * 1024, ge=1, le=COUNT_MAX)
     """Size of the output as JSON."""
 
 
@@ -183,11 +185,11 @@ class CapabilityExample(Value):
 class CapabilityLimits(Value):
     """Limits that a capability sets for itself; policy caps them."""
 
-    fuel: int | None = Field(default=None, ge=1)
-    memory_bytes: int | None = Field(default=None, ge=1024 * 1024)
-    deadline_seconds: float | None = Field(default=None, gt=0)
-    host_calls: int | None = Field(default=None, ge=0)
-    output_bytes: int | None = Field(default=None, ge=1)
+    fuel: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    memory_bytes: int | None = Field(default=None, ge=1024 * 1024, le=COUNT_MAX)
+    deadline_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    host_calls: int | None = Field(default=None, ge=0, le=COUNT_MAX)
+    output_bytes: int | None = Field(default=None, ge=1, le=COUNT_MAX)
 
 
 class Contract(Value):
@@ -369,26 +371,26 @@ NODE_KINDS = ("task", "switch", "sleep", "wait", "approval", "split", "map", "jo
 class RunLimits(Value):
     """What a whole run may spend, over all its attempts and processes. None: no limit beside that of each step."""
 
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=1000, ge=1, le=COUNT_MAX)
     """Visits of nodes, of all branches together."""
-    deadline_seconds: float = Field(default=7 * 86_400, gt=0)
-    fuel: int | None = Field(default=None, ge=1)
-    host_calls: int | None = Field(default=None, ge=1)
-    bytes: int | None = Field(default=None, ge=1)
+    deadline_seconds: float = Field(default=7 * 86_400, gt=0, allow_inf_nan=False)
+    fuel: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    host_calls: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    bytes: int | None = Field(default=None, ge=1, le=COUNT_MAX)
     """Size as JSON of all outputs and of all answers of host functions."""
 
 
 class WorkflowLimits(Value):
     """The most that a policy lets a workflow ask for. None: as much as it likes."""
 
-    steps: int = Field(default=100_000, ge=1)
-    deadline_seconds: float = Field(default=366 * 86_400, gt=0)
-    fuel: int | None = Field(default=None, ge=1)
-    host_calls: int | None = Field(default=None, ge=1)
-    bytes: int | None = Field(default=None, ge=1)
-    concurrency: int = Field(default=100, ge=1)
+    steps: int = Field(default=100_000, ge=1, le=COUNT_MAX)
+    deadline_seconds: float = Field(default=366 * 86_400, gt=0, allow_inf_nan=False)
+    fuel: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    host_calls: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    bytes: int | None = Field(default=None, ge=1, le=COUNT_MAX)
+    concurrency: int = Field(default=100, ge=1, le=COUNT_MAX)
     """Of a map: elements under way at a time."""
-    max_items: int = Field(default=100_000, ge=1)
+    max_items: int = Field(default=100_000, ge=1, le=COUNT_MAX)
     """Of a map: elements."""
 
 

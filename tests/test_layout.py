@@ -14,9 +14,10 @@ VALUES = {"errors", "models"}
 MAY_IMPORT = {
     "errors": set(),
     "models": {"errors"},
-    "contract": VALUES,
+    "places": {"models"},
+    "contract": VALUES | {"places"},
     "schemas": VALUES,
-    "intake": VALUES | {"contract", "schemas"},
+    "intake": VALUES | {"contract", "places", "schemas"},
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "schemas", "guard"},
     "sandbox": VALUES | {"sandbox"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from ritesmith.contract import near_miss
+from ritesmith.contract import at_most, near_miss, with_header_lines
 from ritesmith.models import Capability, Contract, Finding, HostFunction, Limits, Schema, Where
 from ritesmith.schemas import problems, schema_problems
 
@@ -18,12 +18,13 @@ def check_contract(
     """Every finding about a capability's contract, with JSON paths into it. `limits` is the policy's ceiling."""
     contract = capability.contract
     findings = [*_schemas(contract)]
-    if not findings:  # examples can only be held against schemas that are schemas
+    if all(
+        each.severity == "warning" for each in findings
+    ):  # examples can only be held against schemas that are schemas
         findings += _examples(contract)
     findings += [*_grants(contract, catalog), *_limits(contract, limits)]
-    return [
-        finding.model_copy(update={"where": Where(file=file, line=1, path=finding.where.path)}) for finding in findings
-    ]
+    placed = ((each, each.where.model_copy(update={"file": file})) for each in at_most(findings))
+    return with_header_lines([each.model_copy(update={"where": where}) for each, where in placed], capability.source)
 
 
 def _schemas(contract: Contract) -> Iterator[Finding]:
@@ -43,10 +44,12 @@ def _schemas(contract: Contract) -> Iterator[Finding]:
 
 
 def _accepts_anything(schema: Schema) -> bool:
-    closed = schema.get("additionalProperties") is False
-    return not closed and not any(
-        key in schema for key in ("properties", "required", "allOf", "anyOf", "oneOf", "$ref")
-    )
+    """Whether a schema for objects says nothing about them."""
+    said = (name for name, word in schema.items() if word is not True and word not in ({}, []))
+    return all(name in _NOTHING_SAID for name in said)
+
+
+_NOTHING_SAID = ("type", "title", "description", "default", "examples", "$comment", "$defs", "definitions", "$schema")
 
 
 def _examples(contract: Contract) -> Iterator[Finding]:

@@ -77,9 +77,9 @@ def check_lua(
     `compile` is `Sandbox.compile`; what it raises when no sandbox can be had passes through.
     """
     source = capability.source
-    refused = _caps(source, rules, file)
-    if refused is not None:
-        return [refused]
+    refused = check_source(source, rules, file)
+    if refused:
+        return refused
     PARSER.start()  # it gets ready while the compiler works
     objection = compile(source, None)
     if objection is not None:
@@ -132,10 +132,12 @@ def check_lua(
     return report.findings()
 
 
-def _caps(source: str, rules: LuaRules, file: str) -> Finding | None:
-    def finding(code: str, message: str, hint: str, offset: int = 0) -> Finding:
+def check_source(source: str, rules: LuaRules, file: str = "") -> list[Finding]:
+    """What forbids to look at a text any closer: its size, its encoding, its depth; nothing where it may be read."""
+
+    def finding(code: str, message: str, hint: str, offset: int = 0) -> list[Finding]:
         line = data.count(b"\n", 0, offset) + 1
-        return Finding(code=code, where=Where(file=file, line=line), message=message, hint=hint)
+        return [Finding(code=code, where=Where(file=file, line=line), message=message, hint=hint)]
 
     try:
         data = source.encode()
@@ -162,7 +164,7 @@ def _caps(source: str, rules: LuaRules, file: str) -> Finding | None:
             "name the inner parts: use locals and functions",
             deep,
         )
-    return None
+    return []
 
 
 class _Names:
@@ -398,4 +400,4 @@ class _Names:
         return hint
 
 
-__all__ = ["Compile", "LuaRules", "check_lua", "load_rules"]
+__all__ = ["Compile", "LuaRules", "check_lua", "check_source", "load_rules"]

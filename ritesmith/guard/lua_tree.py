@@ -13,11 +13,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Literal
 
+from ritesmith.contract import FINDINGS_MAX, at_most
 from ritesmith.guard.lua_parser import PARSER
 from ritesmith.guard.lua_worker import LEAVES
 from ritesmith.models import Finding, Where
 
-FINDINGS_MAX = 100
 # A string without its end is taken to the end of its line, so that no text is scanned twice.
 _TOKENS = re.compile(
     rb"(?:--)?\[(?P<long>=*)\[|--[^\n]*|\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?"
@@ -164,18 +164,7 @@ class Report:
                     hint=hint if isinstance(hint, str) else hint(),
                 )
             )
-        left_out = len(self.met) - len(chosen)
-        if left_out:
-            shown.append(
-                Finding(
-                    code="findings_left_out",
-                    severity="error" if any(each[0] == "error" for each in self.met.values()) else "warning",
-                    where=Where(file=self.file),
-                    message=f"{left_out} more findings are not shown",
-                    hint="repair these first, then check again",
-                )
-            )
-        return shown
+        return at_most(shown, left_out=len(self.met) - len(chosen))
 
 
 def short(text: str, length: int = 60) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 
 from ritesmith import expr
-from ritesmith.contract import effect_of, near_miss, shape_findings
+from ritesmith.contract import at_most, effect_of, near_miss, shape_findings
 from ritesmith.guard.workflow_flow import Graph
 from ritesmith.guard.workflow_nesting import TRUNK, Nesting, finding, nesting_findings, structure_findings
 from ritesmith.models import (
@@ -52,7 +52,7 @@ from ritesmith.models import (
     WorkflowExample,
     WorkflowLimits,
 )
-from ritesmith.schemas import problems, schema_problems
+from ritesmith.schemas import PARTS_MAX, parts_of, problems, schema_problems
 
 APPROVAL_OUTPUT: Schema = {
     "type": "object",
@@ -128,10 +128,8 @@ def check_workflow(
     """
     check = _Check(workflow, resolve, known_names, catalog, resolve_workflow, known_workflows, status, ceiling)
     check.run()
-    if not file:
-        return check.findings
-    placed = (each.where.model_copy(update={"file": file}) for each in check.findings)
-    return [each.model_copy(update={"where": where}) for each, where in zip(check.findings, placed, strict=True)]
+    placed = ((each, each.where.model_copy(update={"file": file})) for each in at_most(check.findings))
+    return [each.model_copy(update={"where": where}) for each, where in placed]
 
 
 # ---------------------------------------------------------------- shape
@@ -162,8 +160,9 @@ _PARTS: Mapping[str, type[BaseModel]] = {
 
 def _read_findings(error: ValidationError, file: str) -> list[Finding]:
     findings = []
-    plain = shape_findings(error, code="workflow_shape", file=file)
-    for problem, told in zip(error.errors(include_url=False, include_context=False), plain, strict=True):
+    found = shape_findings(error, code="workflow_shape", file=file)
+    plain = [each for each in found if each.code == "workflow_shape"]
+    for problem, told in zip(error.errors(include_url=False, include_context=False), plain, strict=False):
         location = list(problem["loc"])
         if problem["type"] == "too_short" and problem.get("input"):
             continue  # it is called empty only because its members were refused, each with a finding of its own
@@ -188,7 +187,7 @@ def _read_findings(error: ValidationError, file: str) -> list[Finding]:
         path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
         where = told.where.model_copy(update={"path": path})
         findings.append(told.model_copy(update={**change, "where": where}))
-    return findings
+    return findings + found[len(plain) :]
 
 
 def _fields(model: type[BaseModel]) -> list[str]:
@@ -211,6 +210,9 @@ _RUN_CODES = _EXECUTION_CODES | {
 """Codes with which any run may fail, whatever its capabilities do."""
 _FORMS_MAX = 50
 """Different outputs that a branch may give last and that are told apart; of more, anything is expected."""
+
+_SCHEMA_PARTS_MAX = 5 * PARTS_MAX
+"""Schemas within all schemas that a workflow and what it names have, each counted once."""
 
 _OPENING = frozenset({"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"})
 """Keywords that say something about properties which `properties` does not name."""
@@ -275,6 +277,7 @@ class _Check:
         self.calls: dict[str, _Called] = {}
         self.statuses: dict[str, ArtifactStatus | None] = {}
         self.schemas: dict[str, list[tuple[str, str]]] = {}
+        self.schema_parts = 0
         self.targets: dict[tuple[int, str], _Target] = {}
         self.items: dict[int, tuple[Schema, dict[str, Schema]]] = {}
         self.joins: dict[int, Schema] = {}
@@ -362,7 +365,9 @@ class _Check:
     def _schema_problems(self, schema: Schema) -> list[tuple[str, str]]:
         key = json.dumps(schema)
         if key not in self.schemas:
-            self.schemas[key] = schema_problems(schema)
+            self.schema_parts += parts_of(schema)
+            most = f"the schemas of the workflow have more than {_SCHEMA_PARTS_MAX} schemas in them"
+            self.schemas[key] = schema_problems(schema) if self.schema_parts <= _SCHEMA_PARTS_MAX else [("$", most)]
         return self.schemas[key]
 
     def _own_schemas(self) -> None:
@@ -537,7 +542,9 @@ class _Check:
         elif root == "run":
             schema, whose = RUN_ROOT, "run"
         elif root == "input":
-            schema, whose = self.workflow.input if self._sound(self.workflow.input) else {}, "the workflow's input"
+            if not self._sound(self.workflow.input):
+                return _Target({}, True, None, None)
+            schema, whose = self.workflow.input, "the workflow's input"
         else:
             node_id, parts = parts[0], parts[2:]
             producer = self.index.get(node_id)

@@ -1,0 +1,99 @@
+"""From the path in a finding to its line: where in a JSON text each value stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from ritesmith.models import Finding
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
+_STEPS = re.compile(r"\.|\[")
+
+
+def with_lines(findings: Sequence[Finding], text: str, first_line: int = 1) -> list[Finding]:
+    """The findings, each with the line at which its JSON path stands in `text`, or what comes nearest above it.
+
+    Those that have a line already, or no path, stay as they are. `text` is valid JSON, and begins on `first_line`.
+    """
+    wanted = {each.where.path for each in findings if each.where.path and each.where.line is None}
+    if not wanted:
+        return list(findings)
+    offsets = _offsets(text, wanted)
+    placed = []
+    for each in findings:
+        if each.where.path in wanted and each.where.line is None:
+            at = next(offsets[path] for path in reversed(_ways(each.where.path)) if path in offsets)
+            line = first_line + text.count("\n", 0, at)
+            each = each.model_copy(update={"where": each.where.model_copy(update={"line": line})})
+        placed.append(each)
+    return placed
+
+
+def line_of_second(text: str) -> int:
+    """The line of the first key that stands twice in one object, counted from 1; 1 where there is none."""
+    seen: set[tuple[int, int | str]] = set()
+    for offset, container, _, step in _members(text):
+        if (container, step) in seen:
+            return text.count("\n", 0, offset) + 1
+        seen.add((container, step))
+    return 1
+
+
+def _offsets(text: str, wanted: set[str]) -> dict[str, int]:
+    """Path -> offset, for these paths and all above them."""
+    on_the_way = {way for path in wanted for way in _ways(path)}
+    found = dict.fromkeys(("", "$"), max(0, text.find("{")))
+    open_: list[str | None] = ["$"]
+    for offset, _, depth, step in _members(text):
+        del open_[depth:]
+        above = open_[depth - 1]
+        path = None
+        if above is not None:
+            names = [f"[{step}]"] if isinstance(step, int) else [f".{step}", f"['{_escaped(step)}']"]
+            path = next((above + name for name in names if above + name in on_the_way), None)
+        if path is not None:
+            found.setdefault(path, offset)
+        open_.append(path)
+    return found
+
+
+def _ways(path: str) -> list[str]:
+    """The path and all above it, the shortest first: `$`, `$.nodes`, `$.nodes[1]`, `$.nodes[1].next`."""
+    return ["", *(path[: match.start()] for match in _STEPS.finditer(path)), path]
+
+
+def _escaped(key: str) -> str:
+    return key.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _members(text: str) -> Iterator[tuple[int, int, int, int | str]]:
+    """All members of all objects and lists, in order: offset, number of the container, its depth, key or index."""
+    containers: list[tuple[int, bool]] = []
+    indexes: list[int] = []
+    count = 0
+    key: tuple[int, str] | None = None
+    for match in _TOKENS.finditer(text):
+        token, offset = match[0], match.start()
+        if token in "}]":
+            if not containers:
+                return
+            containers.pop()
+            indexes.pop()
+            continue
+        if containers:
+            number, is_list = containers[-1]
+            if is_list:
+                yield offset, number, len(containers), indexes[-1]
+                indexes[-1] += 1
+            elif key is None:
+                key = offset, json.loads(token, strict=False) if "\\" in token else token[1:-1]
+                continue
+            else:
+                yield key[0], number, len(containers), key[1]
+                key = None
+        if token in "{[":
+            count += 1
+            containers.append((count, token == "["))
+            indexes.append(0)
