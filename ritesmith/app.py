@@ -27,6 +27,7 @@ from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
 from ritesmith.journal import Journal
+from ritesmith.json_text import with_lines
 from ritesmith.models import (
     JSON,
     Artifact,
@@ -45,7 +46,6 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
-from ritesmith.places import with_lines
 from ritesmith.registry import Registry
 from ritesmith.rehearsal import (
     INPUT_CHANGED,

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from ritesmith.errors import InvalidInput
+from ritesmith.json_text import NotJSON, parse, with_lines
 from ritesmith.models import EFFECT_ORDER, Capability, Contract, Effect, Finding, HostFunction, Where
-from ritesmith.places import line_of_second, with_lines
 
+_ONE_OBJECT = "the comment must hold one JSON object; for one with ']]' in it write --[=[ capability ... ]=]"
 FINDINGS_MAX = 100
 """What a person, and a model that repairs, can take in at a time."""
 HEADER = re.compile(r"\A\s*--\[(?P<level>=*)\[\s*capability\b(?P<json>.*?)\](?P=level)\]", re.DOTALL)
@@ -32,39 +33,23 @@ def read_capability(text: str, file: str = "") -> tuple[Capability | None, list[
         ]
     first_line = text.count("\n", 0, match.start("json")) + 1
     try:
-        header = json.loads(match["json"], object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
-        if "\\u" in match["json"]:
-            json.dumps(header, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be stored
-    except json.JSONDecodeError as error:
+        header = parse(match["json"])
+    except NotJSON as error:
+        line = first_line + (error.line or 1) - 1
         return None, [
             Finding(
-                code="contract_not_json",
-                where=Where(file=file, line=first_line + error.lineno - 1, column=error.colno),
-                message=f"the contract is not JSON: {error.msg}",
-                hint="the comment must hold one JSON object, closed by ]]",
-            )
-        ]
-    except _DuplicateKeyError as error:
-        return None, [
-            Finding(
-                code="contract_duplicate_key",
-                where=Where(file=file, line=first_line + line_of_second(match["json"]) - 1),
-                message=f"the contract says {error.args[0]!r} twice in one object",
-                hint="keep one of the two",
-            )
-        ]
-    except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
-        return None, [
-            Finding(
-                code="contract_not_json",
-                where=Where(file=file, line=first_line),
-                message=f"the contract is not JSON: {'it is nested too deeply' if deep else error}",
-                hint="plain JSON: finite numbers, whole characters",
+                code="contract_duplicate_key" if error.twice else "contract_not_json",
+                where=Where(file=file, line=line, column=error.column),
+                message=f"in the contract, {error}",
+                hint="keep one of the two" if error.twice else _ONE_OBJECT,
             )
         ]
     try:
-        return Capability(contract=Contract.model_validate(header), source=text), []
+        contract = Contract.model_validate_json(json.dumps(header), strict=True, by_alias=True, by_name=False)
+        return Capability(contract=contract, source=text), []
+    except RecursionError:
+        message = "the contract is nested too deeply"
+        return None, [Finding(code="contract_not_json", where=Where(file=file, line=first_line), message=message)]
     except ValidationError as error:
         found = shape_findings(error, Contract.model_fields, code="contract_shape", file=file)
         return None, with_lines(found, match["json"], first_line)
@@ -100,6 +85,8 @@ def shape_findings(error: ValidationError, known: Any = (), *, code: str, file: 
             hint = f"did you mean {near!r}?" if near else "remove it"
         elif problem["type"] == "missing":
             message = f"the field {str(problem['loc'][-1])!r} is missing"
+        elif problem["type"] == "json_invalid":
+            message = "it is nested too deeply"
         elif problem["type"] == "value_error":
             message = problem["msg"].removeprefix("Value error, ")
         else:
@@ -142,23 +129,6 @@ def near_miss(name: str, known: Any) -> str | None:
 
     found = difflib.get_close_matches(name, [str(each) for each in known], n=1, cutoff=0.6)
     return found[0] if found else None
-
-
-class _DuplicateKeyError(ValueError):
-    pass
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in seen:
-            raise _DuplicateKeyError(key)
-        seen[key] = value
-    return seen
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _short(value: Any, length: int = 60) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 from ritesmith.contract import near_miss
 from ritesmith.errors import InvalidInput, NotFound
+from ritesmith.json_text import NotJSON, parse
 from ritesmith.models import JSON, Finding, Where
-from ritesmith.places import line_of_second
 from ritesmith.schemas import problems
 
 INPUT_BYTES_MAX = 10 * 1024 * 1024
@@ -72,40 +71,12 @@ def parse_json(text: str, what: str) -> JSON:
 
 
 def read_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
-    """A JSON text as a value and no findings, or None and why it is none; stricter than Python's own reader."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = dict(pairs)
-        if len(seen) < len(pairs):
-            twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-            raise ValueError(f"the key {twice!r} stands twice in one object")
-        return seen
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
-    def finite(digits: str) -> float:
-        number = float(digits)
-        if math.isinf(number):
-            raise ValueError(f"the number {digits} is too large")
-        return number
-
+    """A JSON text as a value and no findings, or None and why it is none."""
     try:
-        value = json.loads(text, object_pairs_hook=once, parse_constant=refuse, parse_float=finite)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        return value, []
-    except UnicodeEncodeError:
-        message = "it holds half of a surrogate pair, which is not Unicode text"
-        return None, [Finding(code="not_json", where=Where(file=file), message=message)]
-    except json.JSONDecodeError as error:
-        where = Where(file=file, line=error.lineno, column=error.colno)
-        return None, [Finding(code="not_json", where=where, message=f"this is not JSON: {error.msg}")]
-    except ValueError as error:
-        line = line_of_second(text) if "stands twice" in str(error) else None
-        return None, [Finding(code="not_json", where=Where(file=file, line=line), message=str(error))]
-    except RecursionError:
-        return None, [Finding(code="not_json", where=Where(file=file), message="the JSON is nested too deeply")]
+        return parse(text), []
+    except NotJSON as error:
+        where = Where(file=file, line=error.line, column=error.column)
+        return None, [Finding(code="not_json", where=where, message=str(error))]
 
 
 def bundled_files() -> list[tuple[Path, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -103,3 +104,86 @@ def test_most_mutants_of_what_ships_are_caught(app: RiteSmith, mutation: ModuleT
     assert len(drawn) == 6
     assert missed["renamed global"] == missed["extra host call"] == 0
     assert missed.total() <= 12, missed  # a fifth: many of them do the same as the original
+
+
+# ---------------------------------------------------------------- hostile files
+
+HEADER: dict[str, Any] = {
+    "name": "a.b",
+    "intent": "a test",
+    "input": {"type": "object", "properties": {"x": {"type": "number"}}},
+    "output": {"type": "object", "properties": {"x": {"type": "number"}}},
+    "examples": [{"input": {}, "output": {}}, {"input": {"x": 1}, "output": {}}],
+}
+MANY = {f"p{index}": {"type": "string"} for index in range(3000)}
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        pytest.param({"grants": {"": {}}}, "unknown_host_function", "no host function ''", id="a grant without a name"),
+        pytest.param({"grants": {"a b.c": {}}}, "unknown_host_function", "no host function", id="a grant of two words"),
+        pytest.param({"limits": {"fuel": "5"}}, "contract_shape", "valid integer", id="a number as text"),
+        pytest.param({"limits": {"fuel": True}}, "contract_shape", "valid integer", id="a number that is true"),
+        pytest.param({"limits": {"fuel": 10**4000}}, "contract_shape", "less than", id="a number of 4000 digits"),
+        pytest.param({"examples": [{"input": deep(300)}]}, "contract_shape", "too deeply", id="300 levels"),
+        pytest.param(
+            {"input": {"type": "object", "properties": MANY}}, "source_too_large", "bytes", id="a large schema"
+        ),
+        pytest.param({"input": {"$schema": "x", "type": "object"}}, "bad_schema", "2020-12", id="another dialect"),
+        pytest.param({"input": {"type": "object", "not": {}}}, "example_input", "not be valid", id="nothing is valid"),
+        pytest.param({"examples": [{"input": [[1]]}]}, "contract_not_json", "not JSON", id="brackets that close it"),
+        pytest.param({f"k{each}": 1 for each in range(9000)}, "findings_left_out", "more", id="9000 unknown fields"),
+    ],
+)
+def test_a_hostile_header_ends_in_findings(app: RiteSmith, change: dict[str, Any], code: str, words: str) -> None:
+    text = f"--[[ capability\n{json.dumps(HEADER | change)}\n]]\nfunction run(input) return {{}} end\n"
+    found = app.check_text(text, "a.lua").findings
+    assert len(found) <= 101
+    assert any(each.code == code and words in each.message for each in found), found[:3]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        pytest.param({"limits": {"steps": 10**4000}}, "workflow_shape", "less than", id="a number of 4000 digits"),
+        pytest.param({"x": deep(900)}, "workflow_shape", "too deeply", id="900 levels"),
+        pytest.param(
+            {"input": {"type": "object", "properties": MANY}}, "schema_invalid", "more than 2000", id="a large schema"
+        ),
+        pytest.param(
+            {
+                "nodes": [
+                    {
+                        "id": f"n{index}",
+                        "kind": "wait",
+                        "schema": {"type": "object", "properties": {f"p{index}_{each}": {} for each in range(1500)}},
+                    }
+                    for index in range(10)
+                ]
+            },
+            "schema_invalid",
+            "more than 10000",
+            id="many schemas",
+        ),
+        pytest.param({"nodes": [5] * 9000}, "findings_left_out", "more", id="9000 numbers for nodes"),
+        pytest.param(
+            {"nodes": [{"id": f"n{index}", "kind": "sleep"} for index in range(900)]},
+            "findings_left_out",
+            "more",
+            id="900 nodes with mistakes",
+        ),
+    ],
+)
+def test_a_hostile_workflow_ends_in_findings(app: RiteSmith, change: dict[str, Any], code: str, words: str) -> None:
+    flow = {"name": "a.b", "intent": "a test", "start": "n0", "nodes": [{"id": "n0", "kind": "end"}]}
+    found = app.check_text(json.dumps(flow | change), "a.json").findings
+    assert len(found) <= 101
+    assert any(each.code == code and words in each.message for each in found), found[:3]

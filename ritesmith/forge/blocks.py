@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ritesmith.contract import HEADER, read_capability
+from ritesmith.json_text import NotJSON, parse
 from ritesmith.models import JSON, Finding, Value, Where
 
 # The patterns give nothing back (`*+`) and take blank lines one by one, so that no reply makes them quadratic.
@@ -254,19 +254,16 @@ def _read_workflow(block: _Block) -> tuple[JSON, Finding | None]:
     where = Where(file=REPLY, line=block.line)
     text = block.text.rstrip()
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        if not block.closed and (not text.endswith("}") or error.pos >= len(text) - 1):
+        value = parse(text)
+    except NotJSON as error:
+        broken = error.offset is not None and (not text.endswith("}") or error.offset >= len(text) - 1)
+        if broken and not block.closed:
             return None, _truncated(block.line, "the json block that begins here breaks off")
         return None, Finding(
             code="workflow_not_json",
-            where=Where(file=REPLY, line=block.line + error.lineno - 1, column=error.colno),
-            message=f"the workflow is not JSON: {error.msg}",
-            hint="plain JSON: double quotes, no comments, no trailing comma",
-        )
-    except (ValueError, RecursionError) as error:
-        return None, Finding(
-            code="workflow_not_json", where=where, message=f"the workflow is not JSON: {error}", hint="plain JSON"
+            where=Where(file=REPLY, line=block.line + (error.line or 1) - 1, column=error.column),
+            message=f"in the workflow, {error}",
+            hint="plain JSON: double quotes, no comments, no trailing comma, each key once",
         )
     if isinstance(value, dict) and set(value) == {"workflow"} and isinstance(value["workflow"], dict):
         value = value["workflow"]
@@ -278,19 +275,6 @@ def _read_workflow(block: _Block) -> tuple[JSON, Finding | None]:
             hint="one JSON object with name, intent, input, start and nodes",
         )
     return value, None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in seen:
-            raise ValueError(f"the key {key!r} stands twice in one object")
-        seen[key] = value
-    return seen
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _truncated(line: int, message: str) -> Finding:

@@ -6,6 +6,7 @@ literals) is left to the sandbox and to the trial.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +29,7 @@ Compile: TypeAlias = Callable[[str, Sequence[str] | None], Finding | None]
 """(source, declared global names or None) -> what the Lua compiler objects to. It never executes the source."""
 
 _INDEXES = ("dot_index_expression", "bracket_index_expression", "method_index_expression")
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 NAMES_JUDGED_MAX = 50
 METHODS_COMPARED_MAX = 200
 """Names of methods that are looked at for a near miss, and methods that each is compared with."""
@@ -83,7 +85,8 @@ def check_lua(
     PARSER.start()  # it gets ready while the compiler works
     objection = compile(source, None)
     if objection is not None:
-        return [objection.model_copy(update={"where": objection.where.model_copy(update={"file": file})})]
+        objection = objection.model_copy(update={"where": objection.where.model_copy(update={"file": file})})
+        return [objection.model_copy(update=_TOO_DEEP) if _STACK in objection.message else objection]
     try:
         tree = parse(source.encode())
     except ParserLost as error:
@@ -117,7 +120,7 @@ def check_lua(
     check_run(tree, scopes, types, capability.contract, ends, report)
     check_habits(tree, scopes, rules.libraries, types, ends, report)
     if not name_errors:
-        declared = sorted(rules.offered() | hosts.granted_namespaces | names.harmless)
+        declared = sorted(filter(_NAME.fullmatch, rules.offered() | hosts.granted_namespaces | names.harmless))
         objection = compile(source, declared)
         if objection is not None and not report.met:
             return [
@@ -130,6 +133,14 @@ def check_lua(
                 )
             ]
     return report.findings()
+
+
+_STACK = "C stack overflow"
+_TOO_DEEP = {
+    "code": "source_too_deep",
+    "message": "something is nested, or goes on, deeper than the compiler can follow",
+    "hint": "name the inner parts: use locals and functions",
+}
 
 
 def check_source(source: str, rules: LuaRules, file: str = "") -> list[Finding]:

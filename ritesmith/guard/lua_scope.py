@@ -18,6 +18,7 @@ VISIT = None  # as a handler: look up the one for the node's kind
 _NEAR_READS = 50
 _NEAR_LOCALS = 200
 _RAISING_DEPTH = 4  # so many functions that always raise, each by calling the next, are followed
+_HELD_MAX = 20  # functions under one name of a field that are told apart
 _INDEXES = ("dot_index_expression", "bracket_index_expression")
 # Functions that change their first argument.
 _CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
@@ -139,7 +140,8 @@ class Scopes:
         `errors.raise` and `problem:raise` are whatever this file puts into a field of that name.
         """
         if callee.kind in ("dot_index_expression", "method_index_expression"):
-            return self.fields.get(self.tree.text(callee.children[-1]), ()) if self.path(callee) is None else ()
+            held = self.fields.get(self.tree.text(callee.children[-1]), ()) if self.path(callee) is None else ()
+            return held if len(held) <= _HELD_MAX else (None,)
         return (self.function_of(callee),)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""From JSON paths to lines: each finding about a file stands at the line that a person must change."""
+"""JSON texts: what is refused, and each finding about a file stands at the line that a person must change."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from ritesmith.app import RiteSmith
 from ritesmith.contract import at_most
 from ritesmith.intake import read_json
+from ritesmith.json_text import NotJSON, parse, with_lines
 from ritesmith.models import Finding, Where
-from ritesmith.places import line_of_second, with_lines
 
 TEXT = """{
  "a": [1, {"b": "x]}\\"",
@@ -88,9 +88,29 @@ def test_every_value_of_random_json_is_found() -> None:
 
 def test_a_key_that_stands_twice_is_told_at_its_second_place() -> None:
     text = '{"a": {"b": 1},\n "b": [{"b": 1},\n {"b": 2,\n "b": 3}]}'
-    assert line_of_second(text) == 4
     _, (finding,) = read_json(text, "x.json")
     assert (finding.where.line, finding.message) == (4, "the key 'b' stands twice in one object")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ('{"a": 1,\n "a": 2}', "the key 'a' stands twice", 2),
+        ('{"a": NaN}', "NaN is not JSON", None),
+        ('{"a": -Infinity}', "-Infinity is not JSON", None),
+        ('{"a": 1e999}', "the number 1e999 is too large", None),
+        ('{"a":\n 1,}', "this is not JSON", 2),
+        ('"\\ud800"', "half of a surrogate pair", None),
+        ("[" * 100_000, "nested too deeply", None),
+        ('{"a": ' + "9" * 5000 + "}", "4300 digits", None),
+        ("\ufeff{}", "BOM", 1),
+        ("", "this is not JSON", 1),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_place(text: str, words: str, line: int | None) -> None:
+    with pytest.raises(NotJSON, match=words) as caught:
+        parse(text)
+    assert caught.value.line == line
 
 
 def test_many_findings_are_cut_with_errors_first_and_in_order() -> None:

@@ -1,15 +1,79 @@
-"""From the path in a finding to its line: where in a JSON text each value stands."""
+"""JSON texts: read more strictly than Python's own reader does, and from a path in them to its line."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 
-from ritesmith.models import Finding
+from ritesmith.models import JSON, Finding
 
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]|[^\s{}\[\],:"]+', re.DOTALL)
 _STEPS = re.compile(r"\.|\[")
+
+
+class NotJSON(ValueError):
+    """Why a text is no JSON, with line, column and offset where they are known."""
+
+    def __init__(
+        self,
+        message: str,
+        line: int | None = None,
+        column: int | None = None,
+        offset: int | None = None,
+        *,
+        twice: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.offset = offset
+        self.twice = twice
+        """A key stands twice in one object."""
+
+
+def parse(text: str) -> JSON:
+    """The value of a JSON text; NotJSON also for keys that stand twice, numbers that are none, and half characters."""
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise NotJSON("it holds half of a surrogate pair, which is not Unicode text") from None
+    except json.JSONDecodeError as error:
+        raise NotJSON(f"this is not JSON: {error.msg}", error.lineno, error.colno, error.pos) from None
+    except _TwiceError as error:
+        raise NotJSON(str(error), _line_of_second(text), twice=True) from None
+    except RecursionError:
+        raise NotJSON("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise NotJSON(str(error)) from None
+    return value
+
+
+class _TwiceError(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        names = set[str]()
+        twice = next(key for key, _ in pairs if key in names or names.add(key))  # type: ignore[func-returns-value]
+        raise _TwiceError(f"the key {twice!r} stands twice in one object")
+    return seen
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits} is too large")
+    return number
 
 
 def with_lines(findings: Sequence[Finding], text: str, first_line: int = 1) -> list[Finding]:
@@ -31,7 +95,7 @@ def with_lines(findings: Sequence[Finding], text: str, first_line: int = 1) -> l
     return placed
 
 
-def line_of_second(text: str) -> int:
+def _line_of_second(text: str) -> int:
     """The line of the first key that stands twice in one object, counted from 1; 1 where there is none."""
     seen: set[tuple[int, int | str]] = set()
     for offset, container, _, step in _members(text):
