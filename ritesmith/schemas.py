@@ -89,13 +89,12 @@ def schema_problems(schema: JSON) -> list[tuple[str, str]]:
     return (_pattern_problems(schema) or _reference_problems(schema)) if isinstance(schema, dict) else []
 
 
-_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
-
-
 def _wrong_word(error: Any) -> str:
     """What is wrong in a schema, as its meta-schema says it; plainer where it is the type."""
     if list(error.absolute_path)[-1:] == ["type"]:
-        return f"there is no type {error.instance!r}; there are {', '.join(_TYPES)}, or a list of these, each once"
+        return (
+            f"there is no type {error.instance!r}; there are {', '.join(sorted(_TYPES))}, or a list of these, each once"
+        )
     return _words(error)
 
 
