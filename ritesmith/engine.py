@@ -153,12 +153,15 @@ class Engine:
         recorded. `watch(entry, state)` is called for every entry when it is durable. Raises Conflict when another
         process drives the run, JournalMismatch when a script does not do again what the journal says that it did.
         """
-        with Driver(self) as driver:
-            first = driver.add(run, message=message, watch=watch)
-            driver.go(wait_seconds)
-        if first.error is not None:
-            raise first.error
-        return first.lease.state
+        while True:
+            with Driver(self) as driver:
+                first = driver.add(run, message=message, watch=watch)
+                driver.go(wait_seconds)
+            if first.error is not None:
+                raise first.error
+            if not first.lease.missed:
+                return first.lease.state
+            message = None  # another one came while the run was given back: once more, to read it
 
     def begin(self, start: Callable[[], str], *, watch: Watch | None = None, wait_seconds: float = 0.0) -> saga.State:
         """Make a run (`start` does, and returns its id) and carry it on, as `drive`, with one commit less."""
@@ -460,7 +463,7 @@ class Driver:
     def _take_messages(self, driven: Driven) -> bool:
         taken = False
         for message in self.engine.journal.messages(driven.lease.run):
-            state = driven.lease.state
+            state, driven.lease.read = driven.lease.state, message.id
             try:
                 record = saga.receive(driven.workflow, state, message.kind, message.data, message.at)
             except (Conflict, InvalidInput) as error:  # whoever sent it looks what became of it
@@ -504,6 +507,8 @@ class Driver:
             if command.wish == "cancel":
                 compensate = driven.lease.state.cancelled != "abandon"
                 self._append(child, saga.cancel(child.lease.state, by=f"run {driven.lease.run}", compensate=compensate))
+            elif command.wish == "undo" and child.lease.state.status == "compensation_failed":
+                self._append(child, saga.compensate(child.lease.state, by=f"run {driven.lease.run}"))
             elif command.wish == "undo":
                 self._append(child, saga.request_undo(child.workflow, child.lease.state, by=driven.lease.run))
         if child.lease.state.status in FINAL_STATUSES:

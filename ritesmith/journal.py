@@ -207,6 +207,12 @@ class Journal:
             made = self.connection.execute(
                 "INSERT INTO messages (run, kind, data, at) VALUES (?, ?, ?, ?)", (run, kind, _json(data), self.clock())
             )
+            # Where nobody drives it, whoever looks for something to do shall find it.
+            self.connection.execute(
+                "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND status IN ('sleeping', 'waiting')"
+                " AND (due_at IS NULL OR due_at > ?1)",
+                (self.clock(), run),
+            )
             assert made.lastrowid is not None
             return made.lastrowid
 
@@ -362,6 +368,10 @@ class Lease:
         self.until = self.journal.clock() + LEASE_SECONDS
         self.failure: BaseException | None = None
         self.given_back = False
+        self.read = 0
+        """The newest message that was read."""
+        self.missed = False
+        """Another one had come when the run was given back."""
         self.state = saga.State()
 
     def load(self) -> Lease:
@@ -434,6 +444,7 @@ class Lease:
 
     def _committed(self) -> None:
         entries, self.pending = self.pending, []
+        self.given_back = self.state.status in FINAL_STATUSES
         if self.watch is not None:
             for entry, _ in entries:
                 self.watch(entry, self.state)
@@ -443,11 +454,32 @@ class Lease:
         _HELD.discard(self.owner)
         if self.given_back:
             return
-        with suppress(StoreError), transaction(self.journal.connection):
-            self.journal.connection.execute(
+        with suppress(StoreError), transaction(self.journal.connection) as connection:
+            done = connection.execute(
                 "UPDATE runs SET lease_owner = NULL, lease_until = NULL WHERE number = ? AND fence = ?",
                 (self.number, self.fence),
             )
+            if done.rowcount != 1 or self.failure is not None or not self.state.seq:
+                return
+            newer = connection.execute(
+                "SELECT 1 FROM messages WHERE run = ? AND id > ? LIMIT 1", (self.run, self.read)
+            ).fetchone()
+            self.missed = newer is not None
+            due = self.journal.clock() if self.missed else self._due_at()
+            connection.execute("UPDATE runs SET due_at = ? WHERE number = ?", (due, self.number))
+
+    def _due_at(self) -> float | None:
+        """When the run has something to do: at once, too, when one that it called has ended in other hands."""
+        state = self.state
+        called = [track.waiting.data["child"] for track in state.waits("child") if track.waiting is not None]
+        marks, ends = ", ".join("?" * len(called)), ", ".join("?" * len(FINAL_STATUSES))
+        if called and state.status not in FINAL_STATUSES:
+            row = self.journal.connection.execute(
+                f"SELECT 1 FROM runs WHERE id IN ({marks}) AND status IN ({ends}) LIMIT 1", (*called, *FINAL_STATUSES)
+            ).fetchone()
+            if row is not None:
+                return state.updated_at
+        return state.due_at()
 
     def _write(self) -> None:
         """What the table `runs` repeats of the run. With its end the lease is given back: that needs no commit more."""
@@ -460,7 +492,7 @@ class Lease:
                 state.status,
                 state.outcome,
                 state.updated_at,
-                state.due_at(),
+                self._due_at(),
                 state.seq,
                 None if ended else self.owner,
                 None if ended else self.until,
@@ -470,7 +502,6 @@ class Lease:
         )
         if done.rowcount != 1:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
-        self.given_back = ended
         if state.parent is not None and ended:  # whom it answers has something to do again
             self.journal.connection.execute(
                 "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)",

@@ -12,6 +12,7 @@ import pytest
 
 from ritesmith.app import RiteSmith
 from ritesmith.errors import Conflict, InvalidInput
+from ritesmith.journal import Lease
 from ritesmith.models import FINAL_STATUSES
 from ritesmith.testing import ManualClock
 
@@ -500,6 +501,17 @@ def test_a_compensation_that_failed_is_tried_again(app: RiteSmith) -> None:
     assert said(app) == ["a", "not a"]
 
 
+def test_what_a_called_run_could_not_undo_is_tried_again_with_its_caller(app: RiteSmith) -> None:
+    undo = {"capability": "do.gate", "with": {}}
+    call = called(app, task("x", "do.double", None, given={"n": 1}, compensation=undo)) | {"next": "bad"}
+    view = app.run(workflow(app, call, task("bad", "do.fail", None)), {"n": 1})
+    assert view.status == "compensation_failed"
+    assert runs(app) == {"test.flow": "compensation_failed", "test.child": "compensation_failed"}
+    app.connection.execute("INSERT INTO store VALUES ('t', 'gate', '{}', 1, 0.0)")
+    assert app.compensate(view.run, by="ann").status == "compensated"
+    assert runs(app) == {"test.flow": "compensated", "test.child": "compensated"}
+
+
 # ---------------------------------------------------------------- callbacks
 
 
@@ -522,6 +534,83 @@ def test_a_callback_that_comes_early_is_kept_and_a_second_one_is_told_so(app: Ri
     with pytest.raises(Conflict):
         app.deliver(run, {"n": 3}, node="hear")
     assert app.connection.execute("SELECT count(*) FROM messages").fetchone()[0] == 0
+
+
+def test_an_answer_that_is_left_while_a_run_is_given_back_is_still_read(
+    app: RiteSmith, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = app.start(workflow(app, {"id": "hear", "kind": "wait", "next": None}), {})
+    release, told = Lease.release, []
+    with RiteSmith.open(str(tmp_path / "registry.db")) as other:
+
+        def late(lease: Lease) -> None:
+            if not told:
+                told.append(other.deliver(run, {"n": 1}).status)
+            release(lease)
+
+        monkeypatch.setattr(Lease, "release", late)
+        assert app.drive(run).status == "succeeded"
+    assert told == ["waiting"], "for its sender somebody else drove the run"
+
+
+def test_a_message_for_a_run_that_nobody_drives_makes_it_due(app: RiteSmith) -> None:
+    run = app.start(workflow(app, {"id": "hear", "kind": "wait", "next": None}), {})
+    app.drive(run)
+    assert app.unfinished() == []
+    app.journal.send(run, "callback", {"payload": {"n": 1}, "node": "hear"})
+    assert app.unfinished() == [run]
+    app.drive(run)
+    early = app.start(workflow(app, sleep("nap", 100, "hear"), {"id": "hear", "kind": "wait", "next": None}), {})
+    app.drive(early)
+    app.deliver(early, {"n": 1}, node="hear")
+    assert app.unfinished() == [early]
+    app.drive(early)
+    assert app.unfinished() == [], "it was read, and stays for later"
+
+
+def test_a_kept_callback_that_the_condition_cannot_take_does_not_block_the_run(
+    app: RiteSmith, clock: ManualClock
+) -> None:
+    small = {"<": [{"var": "nodes.hear.output.n"}, 5]}
+    hear = {"id": "hear", "kind": "wait", "success_when": small, "next": None}
+    run = app.start(workflow(app, sleep("nap", 100, "hear"), hear), {})
+    app.drive(run)
+    app.deliver(run, {"no": "number"}, node="hear")
+    clock.advance(100)
+    assert app.drive(run).status == "waiting"
+    assert app.deliver(run, {"n": 1}).status == "succeeded"
+
+
+def test_a_caller_is_due_when_what_it_called_ended_in_other_hands(
+    app: RiteSmith, tmp_path: Path, clock: ManualClock
+) -> None:
+    call = called(app, {"id": "ask", "kind": "approval", "prompt": "go?", "next": None}) | {"next": "together"}
+    flow = workflow(
+        app,
+        split("ask_child", "nap"),
+        call,
+        sleep("nap", 10, "y"),
+        note("y", "y2", "y"),
+        note("y2", "y3", "y2"),
+        {"id": "y3", "kind": "wait", "next": "together"},
+        join(),
+    )
+    run = app.start(flow, {"n": 1})
+    app.drive(run)
+    [child] = [each["id"] for each in app.runs() if each["workflow"] == "test.child"]
+    clock.advance(10)
+    with RiteSmith.open(str(tmp_path / "registry.db"), clock=clock) as other:
+        theirs = other.journal.claim(child)
+
+        def watch(entry: Any, state: Any) -> None:
+            if entry.kind == "step_succeeded" and entry.node.endswith("/y"):
+                theirs.release()
+                assert other.answer(child, "approved", by="ann").status == "succeeded"
+
+        assert app.drive(run, watch=watch).status == "waiting"
+    assert app.unfinished() == [run]
+    app.drive(run)
+    assert app.deliver(run, {}).status == "succeeded"
 
 
 # ---------------------------------------------------------------- budgets
