@@ -7,8 +7,10 @@ touch of its fuse. Another engine is tested by adding its place to PLACES.
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -41,6 +43,17 @@ from ritesmith.models import (
 )
 from ritesmith.sandbox import Sandbox
 from ritesmith.testing import Blown, Fuse, ManualClock
+
+LONG = bool(os.environ.get("RITESMITH_SIM_RUNS"))
+"""More deaths than the suite can bear; see `make sim`."""
+
+
+def drawn_seed() -> int:
+    """The seed that is given, or a new one; printed, so that it can be given again."""
+    seed = int(os.environ.get("RITESMITH_SIM_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"seed {seed}")
+    return seed
+
 
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 
@@ -320,18 +333,17 @@ def killed(place: LocalPlace, path: str, entries: int, milliseconds: float) -> i
     return int(left)
 
 
-def test_a_real_process_killed_at_forty_moments_leaves_runs_that_others_finish(
+def test_a_real_process_killed_at_many_moments_leaves_runs_that_others_finish(
     place: LocalPlace, tmp_path: Path
 ) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
+    seed = drawn_seed()
     rng = random.Random(seed)
     expected = {}
     for path, (order, _, _) in PATHS.items():
         calm = place.copy(tmp_path / path)
         expected[path] = finish_as_the_other(calm, order)
     points = []
-    for number in range(42):
+    for number in range(210 if LONG else 42):
         path = list(PATHS)[number % 3]
         points.append((number, path, rng.randrange(len(expected[path].shape)), rng.uniform(0, 4)))
 
@@ -354,6 +366,113 @@ def test_a_real_process_killed_at_forty_moments_leaves_runs_that_others_finish(
         f"{len(deaths)} of {len(points)} died in the middle of a run, with these numbers of entries: {sorted(deaths)}"
     )
     assert deaths
+
+
+WIDE_NODES = [
+    {
+        "id": "fan",
+        "kind": "split",
+        "branches": [{"id": "left", "start": "l1"}, {"id": "right", "start": "each"}],
+        "join": "together",
+    },
+    {"id": "l1", "next": "nap"},
+    {"id": "nap", "kind": "sleep", "seconds": 0.01, "next": "l2"},
+    {"id": "l2", "next": "together"},
+    {"id": "each", "kind": "map", "over": [1, 2, 3], "start": "e1", "join": "all_of_them", "concurrency": 2},
+    {"id": "e1", "next": "all_of_them"},
+    {"id": "all_of_them", "kind": "join", "next": "call"},
+    {"id": "call", "kind": "call", "workflow": "test.inner@1", "next": "together"},
+    {"id": "together", "kind": "join", "next": "last"},
+    {"id": "last", "next": None, "with": {"fails": {"var": "input.fails"}}},
+]
+INNER_NODES = [{"id": "i1", "next": "i2"}, {"id": "i2", "next": None}]
+PUT = """--[[ capability
+{"name": "test.put", "intent": "leave a mark", "input": {"type": "object"}, "output": {"type": "object"},
+ "grants": {"store.put": {"namespaces": ["marks"]}}}
+]]
+function run(input, context)
+  local put = store.put{ namespace = "marks", key = context.idempotency_key, value = { at = context.node } }
+  if input.fails then fail("broken", "on purpose") end
+  return { version = put.version }
+end
+"""
+
+
+def publish_wide(app: RiteSmith) -> None:
+    """A workflow with branches, a map and a called run; every step leaves a mark, and so does its compensation."""
+    digest = store(app, PUT, name="test.put").digest
+    pins = {"test.put@1": digest}
+    undo = {"kind": "task", "capability": "test.put@1", "compensation": {"capability": "test.put@1", "with": {}}}
+    for name, nodes in (("test.inner", INNER_NODES), ("test.wide", WIDE_NODES)):
+        whole = [each if "kind" in each else each | undo for each in nodes]
+        flow = {"name": name, "intent": "to be killed", "start": nodes[0]["id"], "nodes": whole}
+        made = store(app, json.dumps(flow), name=name, kind="workflow", pins=pins)
+        pins = {**pins, made.ref: made.digest}
+
+
+def marks(app: RiteSmith, run: str) -> list[tuple[str, int]]:
+    """The marks that a run left, each with how often it was made."""
+    found = (each for each in app.documents("marks") if each["key"].startswith(f"{run}/"))
+    return sorted((each["key"].partition("/")[2], each["version"]) for each in found)
+
+
+def test_workers_that_compete_and_are_killed_do_every_run_once(place: LocalPlace) -> None:
+    """Two workers share a file; now and then one of them is killed, and another takes its place."""
+    seed = drawn_seed()
+    rng, place.clock.at = random.Random(seed), time.time()
+    with place.process() as app:
+        publish_wide(app)
+        started: list[tuple[str, bool]] = []
+        for number in range(60 if LONG else 16):
+            app.new_id = lambda number=number: f"w{number}"  # type: ignore[misc]
+            fails = number % 3 == 0
+            started.append((app.start("test.wide", {"fails": fails}), fails))
+    words = [sys.executable, "-m", "ritesmith", "--db", str(place.file), "worker", "--poll", "0.05"]
+    begin = partial(subprocess.Popen, words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    connection = sqlite3.connect(place.file)
+
+    def left() -> int:
+        ends = ", ".join(f"'{status}'" for status in FINAL_STATUSES)
+        return int(connection.execute(f"SELECT count(*) FROM runs WHERE status NOT IN ({ends})").fetchone()[0])
+
+    def entries() -> int:
+        return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    workers = [begin(), begin()]
+    deaths = 0
+    try:
+        while left():
+            goal = entries() + rng.randrange(5, 60)
+            while left() and entries() < goal:
+                with suppress(subprocess.TimeoutExpired):
+                    workers[0].wait(0.002)
+                assert [each.poll() for each in workers] == [None, None]
+            if left() and deaths < (40 if LONG else 5):
+                victim = rng.randrange(2)
+                workers[victim].kill()
+                workers[victim].wait()
+                workers[victim] = begin()
+                deaths += 1
+    finally:
+        for each in workers:
+            each.terminate()
+        codes = [each.wait(30) for each in workers]
+        connection.close()
+    print(f"{deaths} deaths")
+    assert deaths
+    assert set(codes) <= {0, -signal.SIGTERM}, "asked to stop, a worker stops, and one that only begins just ends"
+    with place.process() as app:
+        for run, fails in started:
+            view = app.view(run)
+            assert view.status == ("compensated" if fails else "succeeded"), (run, view.error)
+            [child] = [each for each in app.runs(limit=1000) if each["parent"] == run]
+            assert child["status"] == view.status
+            made = [*marks(app, run), *marks(app, child["id"])]
+            assert {version for _, version in made} == {1}, "nothing was done twice"
+            assert len(made) == (16 if fails else 8), "and nothing was left out"
+            ends = ("step_succeeded", "step_failed", "child_ended")
+            done = [entry.node for entry in app.journal.entries(run) if entry.kind in ends]
+            assert view.undone == (tuple(reversed(done)) if fails else ()), "newest first"
 
 
 def abandon(place: LocalPlace) -> None:
