@@ -78,10 +78,11 @@ class FusedConnection:
 class LocalPlace:
     """A registry file, and processes that work on it with the local engine."""
 
-    def __init__(self, folder: Path, ready: Path, sandbox: Sandbox) -> None:
+    def __init__(self, folder: Path, ready: Path | None, sandbox: Sandbox) -> None:
         self.folder = folder
         self.file = folder / "registry.db"
-        shutil.copyfile(ready / "registry.db", self.file)
+        if ready is not None:
+            shutil.copyfile(ready / "registry.db", self.file)
         self.sandbox = sandbox
         self.clock = ManualClock()
 
