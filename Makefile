@@ -44,7 +44,7 @@ bare: ## install with the runtime dependencies only, into a new environment, and
 	cd $(VENV)/bare && ./bin/ritesmith --help >/dev/null && ./bin/ritesmith init --demo && ./bin/ritesmith run text.slugify --input '{"text": "It Works"}'
 
 sim: setup ## long random runs and crashes; RUNS=20000 for more of them, SEED=123 RUNS=1 for one that failed
-	RITESMITH_SIM_RUNS=$(RUNS) RITESMITH_SIM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_saga_sim.py tests/test_engine.py -k "random or killed" $(ARGS)
+	RITESMITH_SIM_RUNS=$(RUNS) RITESMITH_SIM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_saga_sim.py tests/test_crashes.py tests/test_bad_files.py tests/test_engine.py -k "random or killed or log" $(ARGS)
 
 bench: setup ## the benchmarks; each prints its own table
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -7,17 +7,22 @@ on, until a run comes through.
 
 from __future__ import annotations
 
+import os
+import random
+import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from test_engine import FusedConnection
+from saga_model import Fate, Left, Model, Program, Writer, compiled, result_of
+from test_engine import FusedConnection, drawn_seed
 
 from ritesmith import hosts, journal, saga
 from ritesmith.db import open_throwaway
 from ritesmith.engine import Engine, Library
-from ritesmith.errors import NotFound
+from ritesmith.errors import Conflict, NotFound
 from ritesmith.journal import Journal
 from ritesmith.models import (
     FINAL_STATUSES,
@@ -26,6 +31,7 @@ from ritesmith.models import (
     Capability,
     Contract,
     Entry,
+    HostError,
     HostFunction,
     HostReply,
     Outcome,
@@ -708,3 +714,205 @@ def test_the_scenarios_cover_every_kind_of_node_and_nearly_every_kind_of_entry()
     assert kinds == set(NODE_KINDS)
     # A crash makes the first two; a fork is no part of a run's own story; the last is a time that passes like a sleep.
     assert saga.ENTRY_KINDS - entries == {"effect_unknown", "effect_resolved", "run_forked", "timed_out"}
+
+
+# ---------------------------------------------------------------- any workflow, on the real engine
+
+
+class Fated:
+    """Stands in for the sandbox: every attempt does what its fate says, whoever executes it and however often."""
+
+    def __init__(self, fate: Fate) -> None:
+        self.fate = fate
+        self.undo_arguments: dict[str, dict[str, list[JSON]]] = {}
+
+    def run(
+        self,
+        source: str,
+        input: JSON,
+        *,
+        name: str = "",
+        context: Mapping[str, JSON] | None = None,
+        functions: Collection[str] = (),
+        limits: Any = None,
+        host: Any = None,
+        results: Sequence[HostReply] = (),
+        on_recorded: Any = None,
+        seed: int = 0,
+    ) -> Outcome:
+        assert context is not None
+        run, path, attempt = context["run_id"], context["node"], context["attempt"]
+        fate = self.fate.attempt(run, path, attempt)
+        undoes = path.endswith(saga.UNDO)
+        if undoes:
+            arguments = self.undo_arguments.setdefault(run, {}).setdefault(path.removesuffix(saga.UNDO), [])
+            arguments.append(input)
+        for index, nature in enumerate(fate.calls):
+            asked = (NATURES[nature], {"namespace": "t", "key": "k"} if nature == "read" else {"text": nature})
+            if index < len(results):
+                on_recorded(index, *asked)
+            elif index >= limits.host_calls:
+                return Outcome(status="host_calls", code="host_calls", host_calls=index)
+            else:
+                host(*asked)
+        spent = {"fuel": fate.fuel, "host_calls": len(fate.calls)}
+        if fate.fuel > limits.fuel:
+            return Outcome(status="fuel", code="fuel", fuel=limits.fuel, host_calls=len(fate.calls))
+        if fate.end == "ok":
+            return Outcome(status="ok", output={} if undoes else result_of(run, path, input), **spent)
+        return Outcome(status="fail", code=fate.end, message="", retryable=fate.end == "busy", **spent)
+
+
+NATURES = {"read": "store.get", "write": "mail.send", "blind": "mail.blind", "refused": "mail.refused"}
+
+
+class Fates(Office):
+    """Runs one random program on the real engine, with processes that die and people who answer this way or that."""
+
+    def __init__(self, seed: int) -> None:
+        rng = random.Random(seed)
+        self.program = Writer(rng, rng.randrange(2, 14)).program()
+        self.programs: dict[str, Program] = {}
+        pending = [self.program]
+        while pending:
+            program = pending.pop()
+            self.programs[program.name] = program
+            pending.extend(program.children.values())
+        super().__init__(Scenario([compiled(each) for each in self.programs.values()], "", []))
+        self.rng, self.fate = rng, Fate(seed, rng.choice([0, 0.05, 0.2]), 0.4)
+        self.fated = Fated(self.fate)
+        self.made: dict[str, dict[tuple[str, int, int], int]] = {}
+        self.happened: set[tuple[str, str, int, int]] = set()
+        self.sent: dict[str, dict[str, list[JSON]]] = {}
+
+    def process(self, fuse: Fuse) -> None:
+        super().process(fuse)
+        answer, self.engine.sandbox = self.engine.answer, self.fated
+        refused = declared("mail.refused", idempotent=False)
+        self.engine.catalog = {**self.engine.catalog, "mail.refused": refused}
+        self.engine.library = replace(self.engine.library, capability=lambda digest: ANYTHING)
+
+        def logged(name: str, args: JSON, environment: hosts.HostEnvironment) -> HostReply:
+            fuse.touch(f"before {name}")
+            run, rest = environment.seed.split("/", 1)
+            path, attempt, call = rest.rsplit("/", 2)
+            place = (path, int(attempt), int(call))
+            made = self.made.setdefault(run, {})
+            made[place] = made.get(place, 0) + 1
+            if name == "mail.refused":
+                return HostReply(error=HostError(code="no", message="no"))
+            self.happened.add((run, *place))
+            return answer(name, args, environment)
+
+        self.engine.answer = logged
+
+    def first(self, flow: Workflow, run: str, input: JSON, parent: Mapping[str, str] | None = None) -> saga.Record:
+        pins = {f"{kind}.{node.id}": "any" for node in flow.nodes for kind in ("do", "undo")}
+        return saga.start_record(flow, "d" * 64, pins, input or {"c": 1}, run, self.clock.now(), parent=parent)
+
+    def serve(self, state: saga.State) -> bool:
+        if state.status in FINAL_STATUSES:
+            return False
+        if state.unknowns():
+            track = state.unknowns()[0]
+            assert track.unknown is not None
+            happened = (state.run, track.path, track.attempt, track.unknown.index) in self.happened
+            self.tell(state.run, lambda _, now: saga.resolve_effect(now, happened=happened, result={}, by="ann"))
+            return True
+        if self.rng.random() < 0.1:
+            compensate = self.rng.random() < 0.7
+            with suppress(Conflict):
+                self.tell(state.run, lambda _, now: saga.cancel(now, by="ann", compensate=compensate))
+                return True
+        asked = state.waits("approval") + state.waits("callback")
+        if not asked or self.rng.random() < 0.2:
+            return False
+        track = self.rng.choice(asked)
+        assert track.at is not None
+        at, node = self.clock.now(), track.path
+        with suppress(Conflict):
+            if track.waiting is not None and track.waiting.kind == "approval":
+                word = self.rng.choice(["approved", "rejected"])
+                more = {"by": "ann", "comment": "", "at": at, "node": node}
+                self.tell(state.run, lambda flow, now: saga.decide_approval(flow, now, word, **more))  # type: ignore[arg-type]
+            else:
+                payload = {"v": self.rng.randrange(10)}
+                self.sent.setdefault(state.run, {}).setdefault(track.at, []).append(payload)
+                self.tell(state.run, lambda flow, now: saga.receive_callback(flow, now, payload, at=at, node=node))
+            return True
+        return False
+
+    def let_time_pass(self, states: list[saga.State]) -> None:
+        now = self.clock.now()
+        due = [each for state in states if (each := state.due_at()) is not None]
+        # A caller that waits for the undoing of what it called is due all the time.
+        near = [each for each in due if now < each < now + 86_400]
+        if near:
+            self.clock.advance(min(near) - now)
+
+    def left(self) -> dict[str, Left]:
+        found = {}
+        for run in self.runs():
+            entries = self.journal.entries(run)
+            effects: dict[tuple[str, int], list[tuple[int, int, str]]] = {}
+            for (path, attempt, call), times in sorted(self.made.get(run, {}).items()):
+                nature = self.fate.attempt(run, path, attempt).calls[call]
+                effects.setdefault((path, attempt), []).append((call, times, nature))
+            program, input = self.programs[entries[0].data["workflow"]], entries[0].data["input"]
+            undone = self.fated.undo_arguments.get(run, {})
+            found[run] = Left(run, program, input, entries, effects, self.sent.get(run, {}), undone)
+        return found
+
+
+ANYTHING = Capability(
+    contract=Contract(
+        name="do.anything",
+        intent="to be tried",
+        input=ANY,
+        output=ANY,
+        grants={name: {"namespaces": ["t"]} if name == "store.get" else {} for name in NATURES.values()},
+    ),
+    source="",
+)
+
+
+def test_random_workflows_on_the_real_engine_do_what_the_plain_model_says() -> None:
+    number = int(os.environ.get("RITESMITH_SIM_RUNS") or 150)
+    start = drawn_seed()
+    deaths = 0
+    for seed in range(start, start + number):
+        office = Fates(seed)
+        try:
+            while True:
+                office.process(Fuse(office.rng.randrange(3, 60) if office.rng.random() < 0.8 else None))
+                try:
+                    office.carry_on()
+                    break
+                except Blown:
+                    deaths += 1
+                    office.died()
+            Model(office.fate, office.left()).check()
+        except BaseException:
+            print(f"seed {seed}")
+            raise
+    print(f"{deaths} deaths")
+    assert deaths
+
+
+def test_a_month_of_sleeps_and_retries_passes_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waited(seconds: float) -> None:
+        raise AssertionError(f"somebody waits {seconds} seconds")
+
+    monkeypatch.setattr(time, "sleep", waited)
+    day = 86_400
+    naps = [
+        {"id": f"nap{number}", "kind": "sleep", "seconds": day, "next": f"nap{number + 1}" if number < 30 else "a"}
+        for number in range(1, 31)
+    ]
+    office = Office(Scenario([workflow(*naps, task("a", "flaky", None, retry=RETRY))], "succeeded", []))
+    office.process(Fuse())
+    began = office.clock.now()
+    office.carry_on()
+    assert saga.fold(office.journal.entries("r1")).status == "succeeded"
+    assert office.clock.now() - began > 32 * day
+    assert len(office.journal.entries("r1")) == 71
