@@ -38,6 +38,7 @@ from ritesmith.models import (
     Contract,
     Effect,
     Finding,
+    HostFunction,
     Outcome,
     Provenance,
     Source,
@@ -56,6 +57,7 @@ from ritesmith.rehearsal import (
 )
 from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, schema_words, search
+from ritesmith.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ritesmith.forge.author import ModelSettings
@@ -88,9 +90,15 @@ class RiteSmith(Runs):
     """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
 
     def __init__(
-        self, path: Path | str, *, clock: Clock | None = None, new_id: Callable[[], str] | None = None
+        self,
+        path: Path | str,
+        *,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] | None = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
+        self.environment = environment
         self.clock = clock or SystemClock()
         self.new_id = new_id or (lambda: "r" + secrets.token_hex(5))
         self.connection = open_db(path)
@@ -117,7 +125,8 @@ class RiteSmith(Runs):
             here = folder or Path.cwd()
         except FileNotFoundError:
             raise NotFound("the folder that this was started in is gone", hint="change to another folder") from None
-        app = cls(find_db(path, here, dict(environment if environment is not None else os.environ)), **options)
+        around = dict(environment if environment is not None else os.environ)
+        app = cls(find_db(path, here, around), environment=around, **options)
         try:
             app.install(on_install)
         except BaseException as error:
@@ -163,7 +172,7 @@ class RiteSmith(Runs):
     @cached_property
     def policy(self) -> Policy:
         """What may exist and run: the bundled rules, and the project's own beside the registry file."""
-        project = None if str(self.path) == MEMORY else Path(self.path).parent / "guardrails" / "policy.toml"
+        project = None if self.folder is None else self.folder / "guardrails" / "policy.toml"
         return load_policy(content_folder() / "guardrails" / "policy.toml", project)
 
     @cached_property
@@ -172,9 +181,35 @@ class RiteSmith(Runs):
         return load_rules(content_folder() / "guardrails" / "lua.toml")
 
     @cached_property
+    def folder(self) -> Path | None:
+        """Where the project's own files lie: beside the registry file; None for a registry in memory."""
+        return None if str(self.path) == MEMORY else Path(self.path).absolute().parent
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the project sets in `ritesmith.toml`."""
+        return Settings() if self.folder is None else load_settings(self.folder)
+
+    @cached_property
+    def catalog(self) -> Mapping[str, HostFunction]:
+        """Every host function of this project."""
+        return hosts.CATALOG
+
+    @cached_property
     def engine(self) -> Engine:
         """The local engine on this file."""
-        return Engine(self.journal, self.library, self.sandbox, self.clock, limits=self.policy.limits)
+        secrets = hosts.Secrets(self.folder, self.environment)
+        limits = self.policy.limits
+        return Engine(
+            self.journal,
+            self.library,
+            self.sandbox,
+            self.clock,
+            limits=limits,
+            catalog=self.catalog,
+            settings=self.settings,
+            secrets=secrets,
+        )
 
     # ------------------------------------------------------------ the bundled library
 
@@ -236,9 +271,9 @@ class RiteSmith(Runs):
         name = capability.contract.name
         findings = check_source(capability.source, self.lua_rules, file)
         if not findings:
-            findings = check_contract(capability, catalog=hosts.CATALOG, limits=self.policy.limits, file=file)
+            findings = check_contract(capability, catalog=self.catalog, limits=self.policy.limits, file=file)
             findings += check_lua(
-                capability, catalog=hosts.CATALOG, compile=self._compile, rules=self.lua_rules, file=file
+                capability, catalog=self.catalog, compile=self._compile, rules=self.lua_rules, file=file
             )
         report = TrialReport()
         if not any(finding.severity == "error" for finding in findings):
@@ -266,7 +301,7 @@ class RiteSmith(Runs):
             again=lambda example: rehearse_capability(self.second_sandbox, capability, example, limits=most),
             play=play,
             unchanged=unchanged,
-            catalog=hosts.CATALOG,
+            catalog=self.catalog,
             limits=effective_limits(most, capability),
             file=file,
         )
@@ -294,7 +329,7 @@ class RiteSmith(Runs):
             workflow,
             resolve=resolve,
             known_names=[*names, *known],
-            catalog=hosts.CATALOG,
+            catalog=self.catalog,
             resolve_workflow=self._find_workflow,
             known_workflows=[artifact.name for artifact in self.registry.newest("workflow")],
             status=lambda reference: None if reference in known else self._status_of(reference),
@@ -477,9 +512,9 @@ class RiteSmith(Runs):
     def _subject(self, said: Contract | Workflow, parts: Sequence[Artifact], source: str) -> Subject:
         """What the policy looks at: of a workflow, what the capabilities among its parts are granted."""
         if isinstance(said, Contract):
-            return subject_of([said], hosts.CATALOG, source=source, limits=self.policy.limits)
+            return subject_of([said], self.catalog, source=source, limits=self.policy.limits)
         contracts = [self._capability_of(part).contract for part in parts if part.kind == "capability"]
-        return subject_of(contracts, hosts.CATALOG, source=source, limits=self.policy.limits, workflow=said)
+        return subject_of(contracts, self.catalog, source=source, limits=self.policy.limits, workflow=said)
 
     def _all_parts(self, parts: Iterable[Artifact]) -> list[Artifact]:
         """These parts and, where one is a workflow, all that it is made of, each once."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from ritesmith.errors import InvalidInput
 from ritesmith.json_text import NotJSON, parse, with_lines
-from ritesmith.models import EFFECT_ORDER, Capability, Contract, Effect, Finding, HostFunction, Where
+from ritesmith.models import Capability, Contract, Finding, Where
 
 _ONE_OBJECT = "the comment must hold one JSON object; for one with ']]' in it write --[=[ capability ... ]=]"
 FINDINGS_MAX = 100
@@ -114,13 +114,6 @@ def at_most(findings: Sequence[Finding], most: int = FINDINGS_MAX, *, left_out: 
             )
         )
     return kept
-
-
-def effect_of(contract: Contract, catalog: Mapping[str, HostFunction]) -> Effect:
-    """The effect of a capability: the widest of the host functions granted to it; an unknown one counts as a write."""
-    effects: list[Effect] = ["pure"]
-    effects += [catalog[name].effect if name in catalog else "write" for name in contract.grants]
-    return max(effects, key=lambda effect: EFFECT_ORDER[effect])
 
 
 def near_miss(name: str, known: Any) -> str | None:

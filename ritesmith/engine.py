@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 from ritesmith import hosts, saga
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, RiteSmithError
+from ritesmith.grants import call_effect, may_repeat
 from ritesmith.journal import Journal, Lease
 from ritesmith.models import (
     FINAL_STATUSES,
@@ -38,6 +39,7 @@ from ritesmith.models import (
     Workflow,
 )
 from ritesmith.schemas import problems
+from ritesmith.settings import Settings
 
 T = TypeVar("T")
 
@@ -128,6 +130,8 @@ class Engine:
         limits: Limits | None = None,
         catalog: Mapping[str, HostFunction] = hosts.CATALOG,
         answer: Answer = hosts.answer,
+        settings: Settings | None = None,
+        secrets: hosts.Secrets | None = None,
         threads: int = 2,
     ) -> None:
         self.journal = journal
@@ -137,6 +141,8 @@ class Engine:
         self.limits = limits or Limits()
         self.catalog = catalog
         self.answer = answer
+        self.settings = settings or Settings()
+        self.secrets = secrets or hosts.Secrets(environment={})
         self.threads = threads
 
     def drive(
@@ -809,7 +815,8 @@ class Step:
             self._same(self.started, name, args)
         index, self.index = self.index, self.index + 1
         declaration = self.engine.catalog[name]
-        refused = hosts.outside_grant(declaration, args, self.capability.contract.grants[name])
+        grant = self.capability.contract.grants[name]
+        refused = hosts.outside_grant(declaration, args, grant)
         if refused is not None:
             from ritesmith.sandbox import GrantDenied
 
@@ -821,12 +828,20 @@ class Step:
             now=self.engine.clock.now(),
             seed=f"{self.lease.state.seed}/{path}/{attempt}/{index}",
             idempotency_key=key,
+            run=self.lease.run,
+            grant=grant,
+            settings=self.engine.settings,
+            secrets=self.engine.secrets,
         )
         told = {"index": index, "function": name, "args_digest": saga.digest_of(args)}
-        writes = declaration.effect == "write"
+        kind = call_effect(declaration, args)
+        writes = kind == "write"
 
         def effect() -> HostReply:
-            return self.engine.answer(name, args, environment)
+            try:
+                return self.engine.answer(name, args, environment)
+            except hosts.HostUnknown:
+                raise _UnknownEffectError from None
 
         def finish(reply: HostReply) -> HostReply:
             data = {**told, "args": args, "write": writes}
@@ -841,21 +856,21 @@ class Step:
             reply = self.journal(lambda: finish(effect()), True)
         else:
             if writes:
-                self._announce(declaration, told | {"key": key})
+                self._announce(told | {"key": key}, may_repeat(declaration, args))
             reply = effect()
             # A pure call gives the same again, so it need not be durable yet.
-            self.journal(lambda: finish(reply), declaration.effect != "pure")
+            self.journal(lambda: finish(reply), kind != "pure")
         self.last_error = reply.error or self.last_error
         return reply
 
-    def _announce(self, declaration: HostFunction, told: dict[str, Any]) -> None:
+    def _announce(self, told: dict[str, Any], repeatable: bool) -> None:
         """Make it durable that a write begins; after a crash it is repeated only if that does no harm."""
         if self.started is None:
             record = saga.Record("call_started", self.invoke.path, self.invoke.attempt, told)
             self.journal(lambda: self.lease.append(record), True)
             return
         self.started = None
-        if not declaration.idempotent:
+        if not repeatable:
             raise _UnknownEffectError
 
     def _end(self, outcome: Outcome) -> None:

@@ -386,7 +386,7 @@ class Forging:
         held_back = len(self.request.examples) // 3
         shown = self.request.examples[: len(self.request.examples) - held_back]
         visible = self.request.model_copy(update={"examples": shown})
-        messages = first_messages(visible, list(hosts.CATALOG.values()), *self.surroundings())
+        messages = first_messages(visible, list(self.app.catalog.values()), *self.surroundings())
         draft, before = Draft(), None
         without: tuple[str, ...] = ()
         for round_ in range(self.rounds + 1):

@@ -155,7 +155,15 @@ class HostFunction(Value):
     outside: bool = False
     """It reaches beyond the registry file and the clock: in an example it must be stubbed."""
     narrows: dict[str, Schema] = {}
-    """What a grant must say to narrow it: key of the grant -> schema of the value."""
+    """What a grant must say to narrow it: key of the grant -> schema of the value, which may have a default.
+
+    `namespaces` narrows the argument `namespace`, and so on; `hosts` without an argument `host` the host of `url`, and
+    `secrets` the names of all {"secret": NAME} among the arguments.
+    """
+    reads: dict[str, tuple[JSON, ...]] = {}
+    """Argument -> values with which a call of a writing function only reads; of a grant, when it allows no others."""
+    repeatable: dict[str, tuple[JSON, ...]] = {}
+    """Argument -> values with which a call may be repeated although the function is not idempotent."""
     errors: tuple[str, ...] = ()
 
 

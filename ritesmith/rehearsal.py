@@ -24,6 +24,7 @@ from ritesmith.models import (
     Capability,
     CapabilityExample,
     HostError,
+    HostFunction,
     HostReply,
     HostStub,
     Limits,
@@ -120,7 +121,7 @@ def play_capability(
         before = hosts.store.read_world(connection)
 
         def host(name: str, args: JSON) -> HostReply:
-            refused = hosts.outside_grant(hosts.CATALOG[name], args, capability.contract.grants[name])
+            refused = hosts.outside_grant(CATALOG[name], args, capability.contract.grants[name])
             if refused is not None:
                 from ritesmith.sandbox import GrantDenied
 
@@ -199,7 +200,7 @@ def rehearse_workflow(
         world_before = hosts.store.read_world(connection)
         journal = Journal(connection, clock.now)
         library = _library(workflow, capabilities, published)
-        engine = Engine(journal, library, sandbox, clock, limits=limits, answer=_Stubs(example.hosts))
+        engine = Engine(journal, library, sandbox, clock, limits=limits, catalog=CATALOG, answer=_Stubs(example.hosts))
         journal.start(
             RUN, saga.start_record(workflow, "", {name: name for name in capabilities}, example.input, RUN, START)
         )
@@ -257,6 +258,16 @@ def example_context() -> dict[str, JSON]:
     }
 
 
+class _Catalog(dict[str, HostFunction]):
+    """Every host function; what only a project knows (tools of its MCP servers) is outside, and must be stubbed."""
+
+    def __missing__(self, name: str) -> HostFunction:
+        return HostFunction(name=name, description="", input={}, output={}, effect="write", outside=True)
+
+
+CATALOG: Mapping[str, HostFunction] = _Catalog(hosts.CATALOG)
+
+
 class _Stubs:
     """Answers host calls in a rehearsal: as stubbed; truly, where nothing outside is touched; otherwise not at all."""
 
@@ -268,7 +279,7 @@ class _Stubs:
             if stub.call == name and (stub.with_ is None or same(stub.with_, args)):
                 del self.left[index]
                 return HostReply(error=stub.error) if stub.error else HostReply(result=stub.result)
-        if hosts.CATALOG[name].outside:
+        if CATALOG[name].outside:
             message = f"no stub of the example answers {name} with {json.dumps(args, sort_keys=True)[:200]}"
             return HostReply(error=HostError(code="no_stub", message=message))
         return hosts.answer(name, args, environment)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ritesmith.contract import effect_of
+from ritesmith.grants import effect_of
 from ritesmith.guard.workflow import check_workflow, read_workflow
 from ritesmith.guard.workflow_flow import components, dominator_intervals
 from ritesmith.models import Contract, Finding, HostFunction, WorkflowLimits

@@ -98,6 +98,8 @@ def _grants(contract: Contract, catalog: Mapping[str, HostFunction]) -> Iterator
                 )
         for key, schema in declaration.narrows.items():
             if key not in grant:
+                if "default" in schema:
+                    continue
                 yield _finding("grant_too_wide", at, f"the grant must say which {key}", f'such as {{"{key}": [...]}}')
                 continue
             for path, what in problems(schema, grant[key], root=f"{at}.{key}"):

@@ -15,7 +15,6 @@ from typing import TypeAlias
 from pydantic import Field
 
 from ritesmith.contract import near_miss
-from ritesmith.guard.guardrails import read_guardrails
 from ritesmith.guard.lua_habits import check_habits
 from ritesmith.guard.lua_host import Hosts, check_hosts
 from ritesmith.guard.lua_parser import PARSER, ParserLost
@@ -24,6 +23,7 @@ from ritesmith.guard.lua_scope import Scopes, flow, resolve
 from ritesmith.guard.lua_tree import Node, Report, Tree, parse, short, too_deep
 from ritesmith.guard.lua_types import Types
 from ritesmith.models import Capability, Finding, HostFunction, Value, Where
+from ritesmith.toml_file import read_toml
 
 Compile: TypeAlias = Callable[[str, Sequence[str] | None], Finding | None]
 """(source, declared global names or None) -> what the Lua compiler objects to. It never executes the source."""
@@ -59,7 +59,7 @@ class LuaRules(Value):
 
 def load_rules(path: Path) -> LuaRules:
     """Read `guardrails/lua.toml`; InvalidInput where it is not what LuaRules says."""
-    return read_guardrails(path, LuaRules, "the rules for Lua")[0]
+    return read_toml(path, LuaRules, "the rules for Lua")[0]
 
 
 def check_lua(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from ritesmith.contract import near_miss
+from ritesmith.grants import host_of
 from ritesmith.guard.lua_scope import Scopes
 from ritesmith.guard.lua_tree import Node, Report, Tree, short
 from ritesmith.models import JSON, Contract, HostFunction, Schema
@@ -320,8 +320,8 @@ class _HostCheck:
     def narrowed(self, name: str, declared: HostFunction) -> dict[str, list[Any]]:
         """Argument -> values that the grant allows. A grant's list `namespaces` narrows the argument `namespace`."""
         grant = self.hosts.grants.get(name, {})
-        listed = [plural for plural in declared.narrows if isinstance(grant.get(plural), list)]
-        return {plural.removesuffix("s"): grant[plural] for plural in listed}
+        given = {plural: grant.get(plural, schema.get("default")) for plural, schema in declared.narrows.items()}
+        return {plural.removesuffix("s"): values for plural, values in given.items() if isinstance(values, list)}
 
     def check_grant(self, name: str, fields: list[Node], narrowed: Mapping[str, list[Any]]) -> None:
         for field in fields:
@@ -333,7 +333,7 @@ class _HostCheck:
                 continue
             argument = key
             if key == "url" and "host" in narrowed and "host" not in {self.tree.key(each) for each in fields}:
-                argument, value = "host", _host(value)
+                argument, value = "host", host_of(value)
             if argument in narrowed and value not in narrowed[argument]:
                 allowed = ", ".join(f"'{each}'" for each in narrowed[argument]) or "nothing"
                 self.report.add(
@@ -342,13 +342,6 @@ class _HostCheck:
                     f"'{name}': {argument} '{short(str(value))}' lies outside the grant",
                     f"the contract allows {allowed}; use that, or widen the grant",
                 )
-
-
-def _host(url: JSON) -> str:
-    try:
-        return urlsplit(str(url)).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _example(schema: Schema) -> str:

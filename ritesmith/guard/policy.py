@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from ritesmith.contract import effect_of, near_miss
+from ritesmith.contract import near_miss
 from ritesmith.errors import InvalidInput
-from ritesmith.guard.guardrails import read_guardrails
+from ritesmith.grants import effect_of
 from ritesmith.models import (
     EFFECT_ORDER,
     Contract,
@@ -32,6 +32,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowLimits,
 )
+from ritesmith.toml_file import read_toml
 
 Action: TypeAlias = Literal["allow", "approve", "deny"]
 STRICTNESS: Mapping[str, int] = {"allow": 0, "approve": 1, "deny": 2}
@@ -169,7 +170,7 @@ def load_policy(path: Path, project: Path | None = None) -> Policy:
 
 
 def _read(path: Path) -> Policy:
-    policy, text = read_guardrails(path, Policy, "the policy")
+    policy, text = read_toml(path, Policy, "the policy")
     return policy.model_copy(update={"digest": hashlib.sha256(text.encode()).hexdigest(), "file": str(path)})
 
 

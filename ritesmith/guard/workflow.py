@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, get_args
 from pydantic import BaseModel, ValidationError
 
 from ritesmith import expr
-from ritesmith.contract import at_most, effect_of, near_miss, shape_findings
+from ritesmith.contract import at_most, near_miss, shape_findings
+from ritesmith.grants import effect_of
 from ritesmith.guard.workflow_flow import Graph
 from ritesmith.guard.workflow_nesting import TRUNK, Nesting, finding, nesting_findings, structure_findings
 from ritesmith.models import (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ritesmith import contract
+from ritesmith import grants
 from ritesmith.hosts import basics, store
-from ritesmith.hosts.base import DECLARED, HostEnvironment, HostFailure, answer, outside_grant
+from ritesmith.hosts.base import DECLARED, HostEnvironment, HostFailure, HostUnknown, answer, outside_grant
+from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import Contract, Effect, HostFunction
 
 CATALOG: Mapping[str, HostFunction] = {name: declared[0] for name, declared in sorted(DECLARED.items())}
@@ -15,7 +16,18 @@ CATALOG: Mapping[str, HostFunction] = {name: declared[0] for name, declared in s
 
 def effect_of(said: Contract) -> Effect:
     """What a capability can do to the world: the widest effect among the host functions it is granted."""
-    return contract.effect_of(said, CATALOG)
+    return grants.effect_of(said, CATALOG)
 
 
-__all__ = ["CATALOG", "HostEnvironment", "HostFailure", "answer", "basics", "effect_of", "outside_grant", "store"]
+__all__ = [
+    "CATALOG",
+    "HostEnvironment",
+    "HostFailure",
+    "HostUnknown",
+    "Secrets",
+    "answer",
+    "basics",
+    "effect_of",
+    "outside_grant",
+    "store",
+]

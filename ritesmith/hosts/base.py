@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ritesmith.grants import narrowed_values
+from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import JSON, Effect, HostError, HostFunction, HostReply, Schema
 from ritesmith.schemas import problems
+from ritesmith.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,40 @@ class HostEnvironment:
     seed: str
     """Differs for every call of every attempt, and is the same when the call is made again after a crash."""
     idempotency_key: str
+    run: str = ""
+    grant: Mapping[str, Any] = field(default_factory=dict)
+    """How the capability is granted this function."""
+    settings: Settings = field(default_factory=Settings)
+    secrets: Secrets = field(default_factory=lambda: Secrets(environment={}))
+
+    def secret(self, name: str) -> str:
+        """The value of a secret that a grant or a setting names. HostFailure when there is none."""
+        value = self.secrets.get(name)
+        if value is None:
+            raise HostFailure("no_secret", f"the secret '{name}' is not set")
+        return value
 
 
 class HostFailure(Exception):
     """An expected failure: the script gets it as a Lua error object that pcall can catch."""
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False, details: JSON = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        details: JSON = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
-        self.error = HostError(code=code, message=message, retryable=retryable, details=details)
+        self.error = HostError(
+            code=code, message=message, retryable=retryable, details=details, retry_after_seconds=retry_after_seconds
+        )
+
+
+class HostUnknown(Exception):
+    """A write was sent and nobody knows whether it happened, and it may not be repeated: a person must say."""
 
 
 Implementation: TypeAlias = Callable[[dict[str, Any], HostEnvironment], JSON]
@@ -46,6 +75,8 @@ def host_function(
     transactional: bool = False,
     outside: bool = False,
     narrows: Mapping[str, Schema] | None = None,
+    reads: Mapping[str, tuple[JSON, ...]] | None = None,
+    repeatable: Mapping[str, tuple[JSON, ...]] | None = None,
     errors: tuple[str, ...] = (),
 ) -> Callable[[Implementation], Implementation]:
     """Declare a host function once; see `models.HostFunction` for the meaning of each field."""
@@ -61,6 +92,8 @@ def host_function(
             transactional=transactional,
             outside=outside,
             narrows=dict(narrows or {}),
+            reads=dict(reads or {}),
+            repeatable=dict(repeatable or {}),
             errors=errors,
         )
         DECLARED[name] = (declaration, function)
@@ -70,7 +103,10 @@ def host_function(
 
 
 def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
-    """Call one host function on checked arguments; a failure it expects is a reply, anything else is raised."""
+    """Call one host function on checked arguments; a failure it expects is a reply, anything else is raised.
+
+    No secret stands in the reply. Raises HostUnknown.
+    """
     declaration, function = DECLARED[name]
     if args == []:  # Lua has one empty table
         args = {}
@@ -79,9 +115,10 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
         path, what = wrong[0]
         return HostReply(error=HostError(code="bad_argument", message=f"{name}: {path}: {what}"))
     try:
-        return HostReply(result=function(_with_integers(declaration.input, args), environment))
+        result = function(_with_integers(declaration.input, args), environment)
     except HostFailure as failure:
-        return HostReply(error=failure.error)
+        return HostReply(error=HostError(**environment.secrets.redact(failure.error.model_dump())))
+    return HostReply(result=environment.secrets.redact(result))
 
 
 def _with_integers(schema: Schema, args: dict[str, Any]) -> dict[str, Any]:
@@ -91,15 +128,11 @@ def _with_integers(schema: Schema, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def outside_grant(declaration: HostFunction, args: JSON, grant: Mapping[str, Any]) -> str | None:
-    """Why a call with these arguments lies outside its grant, in words; None when it is inside.
-
-    A grant's list `namespaces` narrows the argument `namespace`, `hosts` narrows `host`, and so on.
-    """
-    for plural in declaration.narrows:
-        argument = plural.removesuffix("s")
-        allowed = grant.get(plural, [])
-        value = args.get(argument) if isinstance(args, dict) else None
-        if value not in allowed:
-            granted = ", ".join(map(str, allowed)) or "none"
-            return f"{declaration.name}: {argument} {value!r} is not granted (granted: {granted})"
+    """Why a call with these arguments lies outside its grant, in words; None when it is inside."""
+    for key, schema in declaration.narrows.items():
+        allowed = grant.get(key, schema.get("default", []))
+        for argument, value in narrowed_values(declaration, key, args):
+            if value not in allowed:
+                granted = ", ".join(map(str, allowed)) or "none"
+                return f"{declaration.name}: {argument} {value!r} is not granted (granted: {granted})"
     return None

@@ -1,4 +1,4 @@
-"""Reads a file of `guardrails/`: TOML, held against the model of what it may say."""
+"""TOML files that people write, each held against the model of what it may say: guardrails and settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBLEMS_SHOWN = 5
 Model = TypeVar("Model", bound=Value)
 
 
-def read_guardrails(path: Path, model: type[Model], what: str) -> tuple[Model, str]:
+def read_toml(path: Path, model: type[Model], what: str) -> tuple[Model, str]:
     """Read a TOML file as a model; return it with the text. InvalidInput says what is wrong with it, and where."""
     try:
         with path.open("rb") as opened:
@@ -29,7 +29,7 @@ def read_guardrails(path: Path, model: type[Model], what: str) -> tuple[Model, s
         value: dict[str, Any] = tomllib.loads(text)
         return model.model_validate(value), text
     except ValidationError as error:
-        found = shape_findings(error, _fields(model), code="guardrails")
+        found = shape_findings(error, _fields(model), code="toml")
         shown = [f"{each.where.path}: {each.message}{each.hint and f' ({each.hint})'}" for each in found]
         more = f"; and {len(shown) - PROBLEMS_SHOWN} more" if len(shown) > PROBLEMS_SHOWN else ""
         why = "; ".join(shown[:PROBLEMS_SHOWN]) + more

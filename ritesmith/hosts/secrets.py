@@ -1,0 +1,98 @@
+"""Secrets: named in grants and settings, read when a host function needs one, and cut out of all that it answers.
+
+A secret is an environment variable RITESMITH_SECRET_<NAME>, or a line `NAME = "value"` of `secrets.toml` beside the
+registry file, which nobody else may read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ritesmith.errors import InvalidInput
+from ritesmith.models import JSON
+
+FILE = "secrets.toml"
+VARIABLE = "RITESMITH_SECRET_"
+SHORTEST = 4
+"""A value shorter than this is no secret, and would be found in every text."""
+
+
+class Secrets:
+    """The secrets of one project. Values that were read here are cut out of texts by `redact`."""
+
+    def __init__(self, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> None:
+        self.file = None if folder is None else folder / FILE
+        self.environment = environment
+        self.read: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self.read)} read>"
+
+    def get(self, name: str) -> str | None:
+        """The value of a secret, or None when there is none. InvalidInput when its file is open to others."""
+        value = self.environment.get(VARIABLE + name)
+        if value is None:
+            value = self._in_file().get(name)
+        if value is None:
+            return None
+        if len(value) < SHORTEST:
+            raise InvalidInput(
+                f"the secret '{name}' is shorter than {SHORTEST} letters, and could not be kept out of texts"
+            )
+        self.read[name] = value
+        return value
+
+    def redact(self, value: JSON) -> JSON:
+        """The same JSON value with every secret that was read replaced by its name, also where it stands coded."""
+        if not self.read:
+            return value
+        for name, secret in sorted(self.read.items(), key=lambda each: -len(each[1])):
+            for form in _forms(secret):
+                value = _without(value, form, f"[secret {name}]")
+        return value
+
+    def _in_file(self) -> dict[str, str]:
+        if self.file is None:
+            return {}
+        try:
+            mode = self.file.stat().st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise InvalidInput(
+                    f"'{self.file}' can be read by others (mode {stat.S_IMODE(mode):o})", hint=f"chmod 600 {self.file}"
+                )
+            found = tomllib.loads(self.file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InvalidInput(f"'{self.file}' cannot be read: {error}") from None
+        return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _forms(secret: str) -> list[str]:
+    """How a value may stand in an answer: plain, in a URL, in JSON, and in base64 at each of its three offsets."""
+    raw = secret.encode()
+    forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for offset in range(3):
+        coded = base64.b64encode(b"\0" * offset + raw).decode()
+        # Letters that depend on what stands before and after the secret are left out.
+        inner = coded[(0, 2, 3)[offset] : len(coded) - (0, 4, 3)[(offset + len(raw)) % 3] or None].rstrip("=")
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
+
+
+def _without(value: Any, form: str, instead: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(form, instead)
+    if isinstance(value, dict):
+        return {_without(key, form, instead): _without(each, form, instead) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without(each, form, instead) for each in value]
+    return value

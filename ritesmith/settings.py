@@ -1,0 +1,131 @@
+"""What a project sets in `ritesmith.toml`, beside its registry file: what host functions may reach, and how.
+
+Nothing is reached that does not stand there, except public HTTPS hosts that a grant names.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ritesmith.models import Value
+from ritesmith.toml_file import read_toml
+
+FILE = "ritesmith.toml"
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class HttpSettings(Value):
+    """`[http]`: beyond public hosts by https on port 443."""
+
+    networks: tuple[str, ...] = ()
+    """Addresses that are not public and may be reached all the same, such as "10.1.0.0/16"."""
+    ports: tuple[Port, ...] = (443,)
+    plain: tuple[str, ...] = ()
+    """Hosts that may be spoken to without TLS."""
+    connect_seconds: Seconds = 10.0
+    read_seconds: Seconds = 30.0
+    total_seconds: Seconds = 60.0
+    bytes_max: int = Field(default=1024 * 1024, ge=1)
+    """The most that is taken of an answer, after decompression."""
+
+    @field_validator("networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for each in networks:
+            ip_network(each)
+        return networks
+
+
+class EmailSettings(Value):
+    """`[email]`: the SMTP server that `email.send` speaks to."""
+
+    host: str
+    port: Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: str
+    user: str | None = None
+    password: SecretName | None = None
+    """The name of a secret."""
+    seconds: Seconds = 30.0
+
+
+class SqlSettings(Value):
+    """`[sql.NAME]`: a database that `sql.query` may read."""
+
+    url: str
+    """`sqlite:PATH` or `postgresql://user@host/database`."""
+    password: SecretName | None = None
+    seconds: Seconds = 10.0
+    rows_max: int = Field(default=1000, ge=1)
+
+
+class FileRoot(Value):
+    """`[files.NAME]`: a folder that `file.read`, and with `write` also `file.write`, may use."""
+
+    path: str
+    write: bool = False
+    bytes_max: int = Field(default=1024 * 1024, ge=1)
+
+
+class LlmSettings(Value):
+    """`[llm]`: the model server that `llm.complete` speaks to, and the most that one run may spend there."""
+
+    base_url: str | None = None
+    model: str
+    key: SecretName | None = None
+    tokens_per_run: int = Field(default=20_000, ge=1)
+    cost_per_run: float | None = Field(default=None, gt=0)
+    price_in: float | None = Field(default=None, ge=0)
+    """For a million tokens, in the currency of `cost_per_run`."""
+    price_out: float | None = Field(default=None, ge=0)
+    seconds: Seconds = 60.0
+
+
+class McpTool(Value):
+    """`[mcp.NAME.tools.TOOL]`: a person's word on one tool."""
+
+    effect: Literal["pure", "read", "write"] = "write"
+    idempotent: bool = False
+
+
+class McpSettings(Value):
+    """`[mcp.NAME]`: an MCP server, whose tools are host functions `mcp.NAME.TOOL`."""
+
+    command: tuple[str, ...] = ()
+    """What starts it, for a server that speaks over stdin and stdout."""
+    url: str | None = None
+    """Where it is, for one that speaks HTTP."""
+    secrets: dict[str, SecretName] = Field(default={})
+    """Environment variable, or header for a server that speaks HTTP -> name of a secret."""
+    seconds: Seconds = 30.0
+    bytes_max: int = Field(default=256 * 1024, ge=1)
+    tools: dict[str, McpTool] = Field(default={})
+
+
+class Settings(Value):
+    """All of it. Read by `load_settings`; without a file, nothing is set."""
+
+    http: HttpSettings = HttpSettings()
+    email: EmailSettings | None = None
+    sql: dict[Name, SqlSettings] = Field(default={})
+    files: dict[Name, FileRoot] = Field(default={})
+    llm: LlmSettings | None = None
+    mcp: dict[Name, McpSettings] = Field(default={})
+    folder: Path = Field(default=Path(), exclude=True)
+    """Where the file lies: relative paths in it begin there."""
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of a project folder. InvalidInput where its file is not what Settings says, with the near miss."""
+    file = folder / FILE
+    if not file.exists():
+        return Settings(folder=folder)
+    settings, _ = read_toml(file, Settings, "the settings")
+    return settings.model_copy(update={"folder": folder})

@@ -1,0 +1,165 @@
+"""What a project sets, its secrets, and what a grant says of one call."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from ritesmith.errors import InvalidInput
+from ritesmith.grants import call_effect, effect_of, may_repeat
+from ritesmith.hosts import Secrets, outside_grant
+from ritesmith.models import Contract, HostFunction
+from ritesmith.settings import Settings, load_settings
+
+NAMES = {"type": "array", "items": {"type": "string"}}
+FETCH = HostFunction(
+    name="web.fetch",
+    description="",
+    input={
+        "type": "object",
+        "properties": {"url": {"type": "string"}, "method": {"type": "string", "default": "GET"}, "key": {}},
+    },
+    output={},
+    effect="write",
+    idempotent=False,
+    narrows={"hosts": NAMES, "methods": {**NAMES, "default": ["GET"]}, "secrets": {**NAMES, "default": []}},
+    reads={"method": ("GET", "HEAD")},
+    repeatable={"method": ("PUT",)},
+)
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_without_a_file_nothing_is_set(tmp_path: Path) -> None:
+    assert load_settings(tmp_path) == Settings(folder=tmp_path)
+
+
+def test_a_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "ritesmith.toml").write_text(
+        '[http]\nnetworks = ["10.1.0.0/16"]\n[email]\nhost = "mail"\nsender = "a@b.example"\npassword = "MAIL"\n'
+        '[sql.sales]\nurl = "sqlite:sales.db"\n[files.inbox]\npath = "in"\n[mcp.notes]\ncommand = ["notes"]\n'
+        '[mcp.notes.tools.find]\neffect = "read"\n'
+    )
+    settings = load_settings(tmp_path)
+    assert settings.http.networks == ("10.1.0.0/16",)
+    assert settings.email is not None
+    assert (settings.email.password, settings.email.port) == ("MAIL", 587)
+    assert settings.sql["sales"].rows_max == 1000
+    assert settings.mcp["notes"].tools["find"].effect == "read"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[http", "can't be used as the settings"),
+        ("[htpt]\n", "unknown field 'htpt' (did you mean 'http'?)"),
+        ("[http]\nplian = []\n", "unknown field 'plian' (did you mean 'plain'?)"),
+        ('[http]\nnetworks = ["10.1.0.0/99"]\n', "networks"),
+        ("[email]\nport = 25\n", "the field 'host' is missing"),
+        ('[email]\nhost = "m"\nsender = "s"\npassword = "hunter2"\n', "password"),
+        ('[sql."../x"]\nurl = "sqlite:x"\n', "sql"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "ritesmith.toml").write_text(text)
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(tmp_path)
+    assert str(tmp_path / "ritesmith.toml") in caught.value.message
+    assert words in caught.value.message
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_a_secret_is_an_environment_variable_or_a_line_of_a_file_that_nobody_else_may_read(tmp_path: Path) -> None:
+    file = tmp_path / "secrets.toml"
+    file.write_text('API_KEY = "from the file"\nOTHER = "another one"\n')
+    file.chmod(0o600)
+    secrets = Secrets(tmp_path, {"RITESMITH_SECRET_API_KEY": "from outside"})
+    assert (secrets.get("API_KEY"), secrets.get("OTHER"), secrets.get("NONE")) == ("from outside", "another one", None)
+    assert "another one" not in repr(secrets)
+    file.chmod(0o640)
+    with pytest.raises(InvalidInput, match="can be read by others") as caught:
+        secrets.get("OTHER")
+    assert caught.value.hint == f"chmod 600 {file}"
+    with pytest.raises(InvalidInput, match="shorter than 4"):
+        Secrets(None, {"RITESMITH_SECRET_PIN": "123"}).get("PIN")
+
+
+def test_a_secret_that_was_read_is_cut_out_of_every_text_however_it_is_coded() -> None:
+    secret = 'p/s+s "wörd"'
+    secrets = Secrets(None, {"RITESMITH_SECRET_KEY": secret})
+    said = {"plain": f"<{secret}>", "url": quote(secret, safe=""), "json": json.dumps({"a": secret})}
+    assert secrets.redact(said) == said, "it was not read"
+    secrets.get("KEY")
+    for before in ("", "u", "us", "use:", "user:"):
+        for after in ("", "x", "xy"):
+            said[f"{before}.{after}"] = base64.b64encode(f"{before}{secret}{after}".encode()).decode()
+            said[f"url {before}.{after}"] = base64.urlsafe_b64encode(f"{before}{secret}{after}".encode()).decode()
+    said[secret] = "a key"
+    redacted: Any = secrets.redact([said, 7, None])
+    text = json.dumps(redacted)
+    for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], "wörd", "w\\u00f6rd"):
+        assert form not in text
+    for key, value in redacted[0].items():
+        assert "[secret KEY]" in (value if value != "a key" else key), (key, value)
+    assert redacted[1:] == [7, None]
+
+
+# ---------------------------------------------------------------- grants
+
+
+def contract(grant: dict[str, Any]) -> Contract:
+    return Contract.model_validate(
+        {"name": "a.b", "intent": "a test", "input": {}, "output": {}, "grants": {"web.fetch": grant}, "examples": []}
+    )
+
+
+@pytest.mark.parametrize(
+    ("grant", "effect"),
+    [
+        ({"hosts": ["a.example"]}, "read"),
+        ({"hosts": ["a.example"], "methods": ["GET", "HEAD"]}, "read"),
+        ({"hosts": ["a.example"], "methods": ["GET", "POST"]}, "write"),
+        ({"hosts": ["a.example"], "methods": "GET"}, "write"),
+    ],
+)
+def test_what_is_granted_only_reading_calls_is_a_read(grant: dict[str, Any], effect: str) -> None:
+    assert effect_of(contract(grant), {"web.fetch": FETCH}) == effect
+
+
+@pytest.mark.parametrize(
+    ("args", "effect", "again"),
+    [
+        ({}, "read", False),
+        ({"method": "PUT"}, "write", True),
+        ({"method": "POST"}, "write", False),
+        ([], "read", False),
+    ],
+)
+def test_the_effect_of_a_call_is_that_of_its_arguments(args: Any, effect: str, again: bool) -> None:
+    assert (call_effect(FETCH, args), may_repeat(FETCH, args)) == (effect, again)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"url": "https://a.example/x"}, None),
+        ({"url": "https://A.Example:443/x"}, "host 'a.example:443' is not granted"),
+        ({"url": "https://b.example/x"}, "host 'b.example' is not granted (granted: a.example)"),
+        ({"url": "https://a.example@b.example/"}, "host 'b.example' is not granted"),
+        ({"url": "https://[broken"}, "host '' is not granted"),
+        ({"method": "POST", "url": "https://a.example"}, "method 'POST' is not granted (granted: GET)"),
+        ({"url": "https://a.example", "key": [{"x": {"secret": "OWN"}}]}, None),
+        ({"url": "https://a.example", "key": {"x": {"secret": "OTHER"}}}, "secret 'OTHER' is not granted"),
+    ],
+)
+def test_a_call_outside_its_grant_is_told_so(args: Any, words: str | None) -> None:
+    refused = outside_grant(FETCH, args, {"hosts": ["a.example"], "secrets": ["OWN"]})
+    assert (refused is None) if words is None else words in (refused or "")
