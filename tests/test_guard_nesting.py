@@ -1095,8 +1095,21 @@ def test_workflows_that_call_each_other_elsewhere_are_followed_once() -> None:
 
     workflow = called("orders.all", [{"id": "on", "kind": "call", "workflow": "orders.one"}], examples=[{"input": {}}])
     given: Any = {"resolve": CONTRACTS.get, "known_names": CONTRACTS, "catalog": CATALOG}
-    assert check_workflow(workflow, **given, resolve_workflow=resolve) == []
+    found = check_workflow(workflow, **given, resolve_workflow=resolve)
+    assert places(found) == [("calls_too_deep", "$.nodes[0].workflow")]
     assert sorted(asked) == ["orders.one", "orders.two"]
+
+
+@pytest.mark.parametrize(("deep", "expected"), [(20, []), (21, ["calls_too_deep"])])
+def test_workflows_may_call_each_other_so_deep(deep: int, expected: list[str]) -> None:
+    chain = {
+        f"orders.w{index}": [{"id": "on", "kind": "call", "workflow": f"orders.w{index + 1}"}] for index in range(deep)
+    }
+    chain[f"orders.w{deep}"] = [{"id": "on", "kind": "sleep", "seconds": 1}]
+    flows = {name: called(name, nodes, examples=[{"input": {}}]) for name, nodes in chain.items()}
+    given: Any = {"resolve": CONTRACTS.get, "known_names": CONTRACTS, "catalog": CATALOG}
+    found = check_workflow(flows["orders.w0"], **given, resolve_workflow=flows.get)
+    assert [each.code for each in found] == expected
 
 
 def test_without_workflows_a_call_is_unknown() -> None:

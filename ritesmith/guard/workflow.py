@@ -198,6 +198,8 @@ def _fields(model: type[BaseModel]) -> list[str]:
 # ---------------------------------------------------------------- sense
 
 
+CALLS_MAX = 20
+"""How deep workflows may call each other, the one that is checked aside."""
 _NEAR_MISSES_MAX = 20
 """Near misses and ways round that are looked for in one check; each takes time in the size of the workflow."""
 _EXECUTION_CODES = (frozenset(get_args(OutcomeStatus)) - {"ok", "fail"}) | {"bad_input", "bad_expression"}
@@ -240,6 +242,8 @@ class _Called(NamedTuple):
     """With which its run may fail; None where nobody knows."""
     revoked: str | None
     """What one of them names and may not be used any more."""
+    too_deep: bool
+    """They call each other more than CALLS_MAX deep, or without an end."""
 
 
 class _Check:
@@ -438,7 +442,8 @@ class _Check:
             names = frozenset(each.partition("@")[0] for each in found)
             names |= {each.name for each in found.values() if each is not None}  # a digest names nothing
             whole = codes is not None and None not in found.values()
-            self.calls[reference] = _Called(found[reference], names, frozenset(codes or ()) if whole else None, revoked)
+            known = frozenset(codes or ()) if whole else None
+            self.calls[reference] = _Called(found[reference], names, known, revoked, _too_deep(reference, found))
         return self.calls[reference]
 
     def _codes(self, node: AnyNode) -> set[str] | None:
@@ -748,6 +753,9 @@ class _Check:
         elif called.revoked is not None:
             message = f"the workflow {node.workflow!r} uses {called.revoked!r}, which is revoked"
             self._add("revoked_version", f"{at}.workflow", message, "publish a version of it without that")
+        elif called.too_deep:
+            message = f"behind {node.workflow!r} more than {CALLS_MAX} workflows call each other, or without an end"
+            self._add("calls_too_deep", f"{at}.workflow", message, "let one workflow call the others, side by side")
         if called.workflow is None:
             self._with(node.with_, None, f"{at}.with", index)
             self._handlers(node, "", None, at)
@@ -905,6 +913,15 @@ class _Check:
 
 def _unusable(code: str, message: str, hint: str = "") -> _Target:
     return _Target({}, True, None, (code, message, hint))
+
+
+def _too_deep(reference: str, found: Mapping[str, Workflow | None]) -> bool:
+    """Whether workflows call each other deeper than is offered, level by level from a reference on."""
+    level = {reference}
+    for _ in range(CALLS_MAX):
+        workflows = [workflow for workflow in map(found.get, level) if workflow is not None]
+        level = {node.workflow for each in workflows for node in each.nodes if isinstance(node, CallNode)}
+    return bool(level)
 
 
 def _named(node: AnyNode) -> list[str]:
