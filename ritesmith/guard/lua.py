@@ -20,7 +20,7 @@ from ritesmith.guard.lua_host import Hosts, check_hosts
 from ritesmith.guard.lua_parser import PARSER, ParserLost
 from ritesmith.guard.lua_run import check_run
 from ritesmith.guard.lua_scope import Scopes, flow, resolve
-from ritesmith.guard.lua_tree import Node, Report, Tree, parse, short, too_deep
+from ritesmith.guard.lua_tree import INDEXES, Node, Report, Tree, parse, short, too_deep
 from ritesmith.guard.lua_types import Types
 from ritesmith.models import Capability, Finding, HostFunction, Value, Where
 from ritesmith.toml_file import read_toml
@@ -28,7 +28,7 @@ from ritesmith.toml_file import read_toml
 Compile: TypeAlias = Callable[[str, Sequence[str] | None], Finding | None]
 """(source, declared global names or None) -> what the Lua compiler objects to. It never executes the source."""
 
-_INDEXES = ("dot_index_expression", "bracket_index_expression", "method_index_expression")
+_INDEXES = (*INDEXES, "method_index_expression")
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 NAMES_JUDGED_MAX = 50
 METHODS_COMPARED_MAX = 200
@@ -321,7 +321,7 @@ class _Names:
                 "write a local function and call it by its name",
             )
             return
-        root = self.types.behind(self.scopes.root(base))
+        root = self.scopes.behind(self.scopes.root(base))
         if root.kind == "function_call" and self.scopes.path(root.children[0]) == "getmetatable":
             given = root.children[1].children
             if given and self.types.is_string(given[0]):

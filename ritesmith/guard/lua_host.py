@@ -17,7 +17,6 @@ from ritesmith.guard.lua_tree import Node, Report, Tree, short
 from ritesmith.models import JSON, Contract, HostFunction, Schema
 from ritesmith.schemas import problems
 
-_ALIAS_STEPS = 6
 _UNKNOWN = object()
 _NO_TABLE = frozenset({"string", "number", "true", "false", "function_definition"})
 _Work: TypeAlias = "list[tuple[Node | None, Schema, str]]"
@@ -288,16 +287,9 @@ class _HostCheck:
         self.report.add("argument_type", node, message, f"it must be {_words(schema)}")
 
     def behind(self, node: Node) -> Node:
-        """The expression behind a constant local, as far as it is plain to see."""
-        for _ in range(_ALIAS_STEPS):
-            while node.kind == "parenthesized_expression" and node.children:
-                node = node.children[0]
-            if node.kind != "identifier" or node.var is None or node.var.value is None or not node.var.constant:
-                break
-            if node.var.value.kind == "table_constructor":
-                break  # its fields may be written later
-            node = node.var.value
-        return node
+        """The expression behind a constant local; the local itself where it is a table, which may get fields later."""
+        found = self.scopes.behind(node)
+        return node if found.kind == "table_constructor" and node.kind == "identifier" else found
 
     def literal(self, node: Node) -> JSON:
         kind = node.kind

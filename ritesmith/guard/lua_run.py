@@ -9,7 +9,7 @@ from typing import Any
 
 from ritesmith.contract import near_miss
 from ritesmith.guard.lua_scope import Function, Scopes
-from ritesmith.guard.lua_tree import Node, Report, Tree, short
+from ritesmith.guard.lua_tree import INDEXES, Node, Report, Tree, short
 from ritesmith.guard.lua_types import Types
 from ritesmith.models import Contract, Schema
 
@@ -19,7 +19,6 @@ _FAIL_OPTIONS = ("details", "retryable")
 _NO_STRING = frozenset({"number", "true", "false", "table_constructor", "function_definition"})
 # Relations that leave nothing over when all three hold between two values.
 _RELATIONS = {"<": "<", ">": ">", "==": "=", "<=": "<=", ">=": ">=", "~=": "<>"}
-_INDEXES = ("dot_index_expression", "bracket_index_expression")
 
 
 def check_run(tree: Tree, scopes: Scopes, types: Types, contract: Contract, ends: set[Node], report: Report) -> None:
@@ -186,7 +185,7 @@ class _RunCheck:
                 self.changed(table, node)
 
     def written(self, target: Node, at: Node) -> None:
-        if target.kind in (*_INDEXES, "method_index_expression"):
+        if target.kind in (*INDEXES, "method_index_expression"):
             self.changed(target.children[0], at)
 
     def changed(self, table: Node, at: Node) -> None:

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
-from ritesmith.guard.lua_tree import Node, Tree
+from ritesmith.guard.lua_tree import INDEXES, Node, Tree
 
 _PATH_PARTS = 6
 VISIT = None  # as a handler: look up the one for the node's kind
@@ -19,7 +19,6 @@ _NEAR_READS = 50
 _NEAR_LOCALS = 200
 _RAISING_DEPTH = 4  # so many functions that always raise, each by calling the next, are followed
 _HELD_MAX = 20  # functions under one name of a field that are told apart
-_INDEXES = ("dot_index_expression", "bracket_index_expression")
 # Functions that change their first argument.
 _CHANGERS = frozenset({"rawset", "setmetatable", "table.insert", "table.remove", "table.sort"})
 
@@ -110,7 +109,7 @@ class Scopes:
         for _ in range(_PATH_PARTS):
             while node.kind == "parenthesized_expression" and node.children:
                 node = node.children[0]
-            if node.kind in _INDEXES and len(node.children) == 2:
+            if node.kind in INDEXES and len(node.children) == 2:
                 name = self.tree.field(node)
                 if name is None:
                     return None
@@ -155,7 +154,7 @@ class Scopes:
         for node in self.tree.of("assignment_statement"):
             targets, values = node.children[0].children, node.children[1].children
             for target, value in zip_longest(targets, values[: len(targets)], fillvalue=node):
-                if target.kind in _INDEXES and len(target.children) == 2:
+                if target.kind in INDEXES and len(target.children) == 2:
                     pairs.append((self.tree.field(target), value))
         for name, value in pairs:
             if name is not None:
@@ -169,9 +168,19 @@ class Scopes:
             return given[4] if len(given) == 5 else given[0]
         return given[0] if path in _CHANGERS and given else None
 
+    def behind(self, node: Node) -> Node:
+        """The expression that a constant local was declared with, without brackets around it."""
+        for _ in range(_PATH_PARTS):
+            while node.kind == "parenthesized_expression" and node.children:
+                node = node.children[0]
+            if node.kind != "identifier" or node.var is None or node.var.value is None or not node.var.constant:
+                break
+            node = node.var.value
+        return node
+
     def root(self, node: Node) -> Node:
         """What an index chain starts from: `a` of `a.b[1].c`."""
-        while node.kind in _INDEXES or node.kind == "parenthesized_expression":
+        while node.kind in INDEXES or node.kind == "parenthesized_expression":
             if not node.children:
                 break
             node = node.children[0]

@@ -24,6 +24,8 @@ _TOKENS = re.compile(
     rb"|(?P<open>[({\[]|\b(?:function|if|do|repeat)\b)|(?P<close>[)}\]]|\b(?:end|until)\b)",
     re.DOTALL,
 )
+INDEXES = ("dot_index_expression", "bracket_index_expression")
+"""Kinds of `t.name` and `t[key]`."""
 _SIMPLE_ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", '"': '"', "'": "'", "\n": "\n",

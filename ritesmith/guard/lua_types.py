@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ritesmith.guard.lua_scope import Function, Scopes, Var
-from ritesmith.guard.lua_tree import Node, Tree
+from ritesmith.guard.lua_tree import INDEXES, Node, Tree
 from ritesmith.models import Schema
 
 _STEPS = 12
@@ -15,7 +15,6 @@ _CALLS_FOLLOWED = 4
 _RUN_WRITES = 10  # a file writes `run` once; a hostile one may do so ten thousand times
 _NAME_BYTES = 100
 _ITEM = object()
-_INDEXES = ("dot_index_expression", "bracket_index_expression")
 _MAKES_STRINGS = frozenset(
     {
         "tostring", "type", "json.encode", "math.type", "string.char", "string.format", "string.gsub", "string.lower",
@@ -120,14 +119,6 @@ class Types:
                             known.append(value)
         return self._given.get(parameter, [])
 
-    def behind(self, node: Node) -> Node:
-        """The expression behind a constant local."""
-        for _ in range(_STEPS):
-            if node.kind != "identifier" or node.var is None or node.var.value is None or not node.var.constant:
-                break
-            node = node.var.value
-        return node
-
     def iterated(self, var: Var) -> Node | None:
         """The table that a for loop's second variable is taken from: `t` of `ipairs(t)`, `pairs(t)` or `next, t`."""
         values = var.element_of
@@ -149,7 +140,7 @@ class Types:
         for _ in range(_STEPS):
             if node.kind == "parenthesized_expression" and node.children:
                 node = node.children[0]
-            elif node.kind in _INDEXES and len(node.children) == 2:
+            elif node.kind in INDEXES and len(node.children) == 2:
                 name = self.tree.field(node)
                 steps.append(_ITEM if name is None else name)
                 node = node.children[0]
@@ -202,7 +193,7 @@ class Types:
                 self._computed(node.children[0], node.children[1])
         for node in self.tree.of("assignment_statement"):
             for target, value in zip(node.children[0].children, node.children[1].children, strict=False):
-                if target.kind in _INDEXES and len(target.children) == 2:
+                if target.kind in INDEXES and len(target.children) == 2:
                     name = self.tree.field(target)
                     if name is None:
                         self._computed(target.children[1], value)
@@ -239,7 +230,7 @@ class Types:
 
     def _made_up(self, key: Node) -> bool:
         """Whether the name of a field is put together at run: `"get_" .. name`, `("is_%s"):format(name)`."""
-        key = self.behind(key)
+        key = self.scopes.behind(key)
         if key.kind == "binary_expression":
             return self.tree.operator(key) == ".."
         if key.kind != "function_call":
