@@ -117,7 +117,7 @@ def test_a_refusal_by_fail_is_no_finding_and_the_report_counts_what_ran(check: C
 def test_a_change_of_the_input_that_the_text_does_not_show_is_found(check: Callable[..., Checked]) -> None:
     body = '  local parts = {input}\n  for _, part in ipairs(parts) do part.text = "x" end\n  return {text = "x"}'
     checked = check(body, examples=[{"input": {"text": t}, "output": {"text": "x"}} for t in "ab"])
-    assert told(checked) == [("input_changed", "error", None)]
+    assert told(checked) == [("input_changed", "error", 2)]
 
 
 def test_examples_that_are_not_met_are_all_that_is_told(check: Callable[..., Checked]) -> None:

@@ -20,6 +20,7 @@ from ritesmith.contract import near_miss
 from ritesmith.errors import InvalidInput
 from ritesmith.grants import effect_of
 from ritesmith.models import (
+    COUNT_MAX,
     EFFECT_ORDER,
     Contract,
     Effect,
@@ -123,6 +124,9 @@ class Policy(Value):
 
     @model_validator(mode="after")
     def _can_be_meant(self) -> Self:
+        for name, most in self.limits:
+            if not most <= COUNT_MAX:
+                raise ValueError(f"limits.{name} is more than {COUNT_MAX}")
         names = [rule.name for rule in self.rules]
         for name in names:
             if names.count(name) > 1:

@@ -555,7 +555,8 @@ class _Check:
             node_id, parts = parts[0], parts[2:]
             producer = self.index.get(node_id)
             if producer is None:
-                return _unusable("unknown_node", f"there is no node {node_id!r}", self._near(node_id, self.index))
+                hint = self._near(node_id, self.index) or "name a node that comes before"
+                return _unusable("unknown_node", f"there is no node {node_id!r}", hint)
             found = self._output_schema(producer)
             if found is None:
                 node = self.nodes[producer]
@@ -849,7 +850,7 @@ class _Check:
     def _sleep(self, index: int, node: SleepNode, at: str) -> None:
         if (node.seconds is None) == (node.until is None):
             found = "neither" if node.seconds is None else "both"
-            self._add("bad_sleep", at, f"a sleep has 'seconds' or 'until', found {found}")
+            self._add("bad_sleep", at, f"a sleep has 'seconds' or 'until', found {found}", "give one of the two")
         if node.seconds is not None:
             schema = self._type(node.seconds, f"{at}.seconds", index)
             wanted: Schema = {"type": "number"}
@@ -895,7 +896,9 @@ class _Check:
                 self._add("unknown_status", f"{at}.status", f"there is no run status {example.status!r}", hint)
             if example.outcome and example.outcome not in outcomes:
                 message = f"no end node has the outcome {example.outcome!r}"
-                self._add("unknown_outcome", f"{at}.outcome", message, self._near(example.outcome, outcomes))
+                there = ", ".join(sorted(filter(None, outcomes))[:20])
+                hint = self._near(example.outcome, outcomes) or (f"there are: {there}" if there else "")
+                self._add("unknown_outcome", f"{at}.outcome", message, hint)
             self._answers(example.decisions, approvals, "approval", f"{at}.decisions")
             self._answers(example.callbacks, waits, "wait", f"{at}.callbacks")
             for name, payload in example.callbacks.items():
