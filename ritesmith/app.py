@@ -106,6 +106,8 @@ class RiteSmith(Runs):
         self.journal = Journal(self.connection, self.clock.now)
         self.library = Library(self._workflow_of_run, self._capability_by_digest, self._called_run)
         self._capabilities: dict[str, Capability] = {}
+        self._workflows: dict[str, Workflow] = {}
+        """Both by digest, which is checked when they are read."""
 
     @classmethod
     def open(
@@ -671,7 +673,8 @@ class RiteSmith(Runs):
             raise
 
     def _workflow_of_run(self, state: saga.State) -> Workflow:
-        return self.workflow_of(self.registry.by_digest(state.digest), state.input)
+        known = self._workflows.get(state.digest)
+        return known or self.workflow_of(self.registry.by_digest(state.digest), state.input)
 
     def _called_run(
         self, state: saga.State, reference: str, input: JSON, parent: Mapping[str, str], run: str
@@ -694,10 +697,12 @@ class RiteSmith(Runs):
     def workflow_of(self, artifact: Artifact, input: JSON = None) -> Workflow:
         """The workflow that an artifact is; a capability alone is a workflow of one step."""
         if artifact.kind == "workflow":
-            workflow, findings = read_workflow(json.loads(artifact.text), artifact.ref)
-            if workflow is None:
-                raise InvalidInput(f"'{artifact.ref}' cannot be read: {findings[0].message}")
-            return workflow
+            if artifact.digest not in self._workflows:
+                workflow, findings = read_workflow(json.loads(artifact.text), artifact.ref)
+                if workflow is None:
+                    raise InvalidInput(f"'{artifact.ref}' cannot be read: {findings[0].message}")
+                self._workflows[artifact.digest] = workflow
+            return self._workflows[artifact.digest]
         contract = self._capability_by_digest(artifact.digest).contract
         given = {key: {"literal": value} for key, value in input.items()} if isinstance(input, dict) else {}
         step = TaskNode.model_validate({"id": "run", "kind": "task", "capability": artifact.name, "with": given})

@@ -12,6 +12,7 @@ of its track, so that what one branch does can never be taken for what another d
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -752,8 +753,11 @@ _CHANGES = {
 ENTRY_KINDS = frozenset(_CHANGES)
 
 
-@lru_cache(maxsize=1024)
 def iso(at: float) -> str:
     """Seconds since 1970 as 2026-01-31T09:00:00Z; outside the years 1 to 9999, their first or last."""
-    moment = datetime.fromtimestamp(min(max(at, EARLIEST), LATEST), UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return _iso(math.floor(min(max(at, EARLIEST), LATEST)))
+
+
+@lru_cache(maxsize=1024)
+def _iso(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "Z")

@@ -54,14 +54,15 @@ class Sandbox:
     """A pool of worker processes that run scripts; safe to use from several threads, and after a fork.
 
     `workers` executions run at the same time (default: one per CPU); others wait, the runs among them taking turns.
-    A worker is replaced after `recycle_after` executions and after every kill. Nothing starts before the first use.
+    A worker is replaced after `recycle_after` executions (to start one costs as much as some hundred) and after every
+    kill. Nothing starts before the first use.
 
     >>> with Sandbox() as sandbox:
     ...     sandbox.run("function run(input) return {sum = input.a + input.b} end", {"a": 1, "b": 2}).output
     {'sum': 3}
     """
 
-    def __init__(self, workers: int | None = None, *, recycle_after: int = 1000) -> None:
+    def __init__(self, workers: int | None = None, *, recycle_after: int = 10_000) -> None:
         self._pool = Pool(workers or min(os.cpu_count() or 1, 32), recycle_after)
 
     def __enter__(self) -> Sandbox:
