@@ -30,7 +30,7 @@ NODE_PATTERN = r"^[a-z][a-z0-9_]*$"
 class Value(BaseModel):
     """Base of all values: frozen, and an unknown field is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 # ---------------------------------------------------------------- findings
