@@ -411,7 +411,7 @@ class Lease:
 
     def is_old(self, now: float) -> bool:
         """Whether it should be renewed, which every commit does."""
-        return now > self.until - LEASE_SECONDS / 2
+        return not self.given_back and now > self.until - LEASE_SECONDS / 2
 
     def durably(self, work: Callable[[], T]) -> T:
         """Run `work`, which may append entries and write to this very file, and commit all of it: all or nothing."""

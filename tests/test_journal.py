@@ -517,6 +517,42 @@ def test_two_processes_that_race_for_a_key_make_one_run(file: Path, journal: Jou
     assert journals.process_name().count(":") == 2
 
 
+def test_a_run_that_ends_is_given_back_by_the_commit_that_ends_it(journal: Journal) -> None:
+    run = begin(journal)
+    lease = journal.claim(run)
+    lease.append(Record("run_finished", data={"status": "succeeded"}))
+    assert row(journal)["lease_owner"] is not None
+    lease.commit()
+    assert row(journal)["lease_owner"] is None
+    assert lease.given_back
+    assert not lease.is_old(journal.clock() + LEASE_SECONDS), "what is given back is not renewed"
+    lease.append(Record("undo_requested", data={"error": {"code": "x", "message": "y"}, "plan": []}))
+    lease.commit()
+    assert row(journal)["lease_owner"] == lease.owner, "what goes on is held again"
+    with journal.lease(begin(journal, "r2")) as other:
+        other.append(Record("run_finished", data={"status": "succeeded"}))
+        with pytest.raises(ZeroDivisionError):
+            other.durably(lambda: 1 // 0)
+    assert row(journal, "r2")["lease_owner"] is None, "also when that commit failed"
+
+
+def test_many_runs_are_claimed_in_one_transaction_each_on_its_own(journal: Journal, other: Journal) -> None:
+    runs = [begin(journal, f"r{each}") for each in range(4)]
+    with transaction(journal.connection):
+        journal.connection.execute("UPDATE entries SET data = '{}' WHERE run = 2")
+    commits = []
+    with other.lease("r2"):
+        journal.connection.set_trace_callback(lambda statement: commits.append(statement == "COMMIT"))
+        claimed = journal.claim_all([*runs, "r9"])
+        journal.connection.set_trace_callback(None)
+    assert sum(commits) == 2, "one for all, and one for what is given back at once"
+    kinds = {run: type(each).__name__ for run, each in claimed.items()}
+    assert kinds == {"r0": "Lease", "r1": "JournalMismatch", "r2": "Conflict", "r3": "Lease", "r9": "NotFound"}
+    assert row(journal, "r1")["lease_owner"] is None
+    with pytest.raises(Conflict), journal.lease("r0"):
+        pytest.fail("it is held")
+
+
 # ---------------------------------------------------------------- files of an earlier schema
 
 
