@@ -5,6 +5,9 @@ The score proposes, it never decides: see the reuse ladder in `forge/reuse.py`.
 
 from __future__ import annotations
 
+import itertools
+import json
+import math
 import re
 import sqlite3
 from collections.abc import Iterable
@@ -15,6 +18,16 @@ from ritesmith.models import Schema
 
 # bm25 weights of the columns name, intent (with aliases), description, words (of the schemas).
 WEIGHTS = (3.0, 2.0, 1.0, 1.0)
+BM25 = f"bm25(search, {', '.join(map(str, WEIGHTS))})"
+
+# bm25 visits every row that holds any of the words, at some 5 microseconds each; up to here it is simply asked.
+ROWS_RANKED = 600
+# Of a word in more rows than this, only the newest so many are counted, and the rest is estimated from how dense they
+# lie; and so many rows that hold several such words are looked at.
+ROWS_COUNTED = 200
+ROWS_JOINED = 100
+# What one word adds to the score of bm25, in units of its rarity, where it stands in the intent once.
+ONE_WORD = 1.4
 
 STOP_WORDS = frozenset(
     """a an and are as at be by can do does for from give get has have how i if in into is it its let make me my need
@@ -41,35 +54,109 @@ def index_artifact(
     words: str,
 ) -> None:
     """Make one version findable; of the versions of a name, search shows the newest active one."""
+    number = connection.execute("INSERT INTO findable (artifact) VALUES (?)", (digest,)).lastrowid
     connection.execute(
-        "INSERT INTO search (name, intent, description, words, artifact) VALUES (?, ?, ?, ?, ?)",
-        (split_words(name), "\n".join(phrases), description, split_words(words), digest),
+        "INSERT INTO search (rowid, name, intent, description, words, artifact) VALUES (?, ?, ?, ?, ?, ?)",
+        (number, split_words(name), "\n".join(phrases), description, split_words(words), digest),
     )
 
 
 def add_phrase(connection: sqlite3.Connection, name: str, phrase: str) -> None:
     """Let the versions of a name be found by one more phrasing."""
     connection.execute(
-        "UPDATE search SET intent = intent || char(10) || ?"
-        " WHERE artifact IN (SELECT digest FROM artifacts WHERE name = ?)",
+        "UPDATE search SET intent = intent || char(10) || ? WHERE rowid IN"
+        " (SELECT number FROM artifacts JOIN findable ON artifact = digest WHERE name = ?)",
         (phrase, name),
     )
 
 
 def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[Hit]:
-    """The artifacts that share a word with `query`, best first; ties by name. Empty when none does."""
+    """The artifacts that share a word with `query`, best first; ties by name. Empty when none does.
+
+    Ranked by bm25 (https://sqlite.org/fts5.html#the_bm25_function), whose time grows with the rows that hold any of the
+    words. Where these are many, bm25 ranks by the rare words alone, each frequent word adds its rarity to the rows that
+    hold it too, and rows that hold several frequent words join them: the work is bounded, whatever the registry holds.
+    """
     words = [word for word in dict.fromkeys(split_words(query).split()) if word not in STOP_WORDS]
-    if not words:
-        return []
+    scores = _scores(connection, words, limit)
+    ranked = sorted(scores, key=lambda number: (-scores[number], -number))
+    hits: list[Hit] = []
+    # Older versions, drafts and what was revoked stand in the index too, so more is looked up than is asked for.
+    step = 3 * limit
+    for start in range(0, len(ranked), step):
+        hits += _newest_active(connection, ranked[start : start + step], scores)
+        if len(hits) >= limit:
+            break
+    return sorted(hits, key=lambda hit: (-hit.score, hit.name))[:limit]
+
+
+def _newest_active(connection: sqlite3.Connection, numbers: list[int], scores: dict[int, float]) -> list[Hit]:
     rows = connection.execute(
-        f"SELECT a.name, a.digest, -bm25(search, {', '.join(map(str, WEIGHTS))}) AS score"
-        " FROM search JOIN artifacts a ON a.digest = search.artifact"
-        " WHERE search MATCH ? AND a.version ="
-        " (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active')"
-        " ORDER BY score DESC, a.name LIMIT ?",
-        (" OR ".join(f'"{word}"' for word in words), limit),
+        "SELECT number, a.name, a.digest FROM json_each(?) JOIN findable ON number = json_each.value"
+        " JOIN artifacts a ON a.digest = artifact"
+        " WHERE a.version = (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active')",
+        (json.dumps(numbers),),
     )
-    return [Hit(row["name"], row["digest"], row["score"]) for row in rows]
+    return [Hit(row["name"], row["digest"], scores[row["number"]]) for row in rows]
+
+
+def _scores(connection: sqlite3.Connection, words: list[str], limit: int) -> dict[int, float]:
+    """Rows that share words with the query, by number, with their scores; where they are many, the best."""
+    total = connection.execute("SELECT max(number) FROM findable").fetchone()[0] or 0
+    counts = {word: count for word in words if (count := _rows_with(connection, word, total))}
+    if sum(counts.values()) <= ROWS_RANKED:
+        return _ranked(connection, list(counts))
+    ascending = sorted(counts, key=counts.__getitem__)
+    visited = list(itertools.accumulate(counts[word] for word in ascending))
+    rare = [word for word, rows in zip(ascending, visited, strict=True) if rows <= ROWS_RANKED]
+    frequent = ascending[len(rare) :]
+    rarity = {word: ONE_WORD * max(math.log((total + 0.5) / (counts[word] + 0.5)), 1e-6) for word in frequent}
+    scores = _ranked(connection, rare)
+    for word in frequent if rare else ():
+        for number in _matching(connection, f"({_any(rare)}) AND {_quoted(word)}", ROWS_RANKED):
+            scores[number] += rarity[word]
+    # Rows without any rare word: those that hold most of the frequent ones, in names and intents first.
+    for columns, share in (("{name intent} : ", 1.0), ("", 0.9)):
+        for count in sorted({min(each, len(frequent)) for each in (len(frequent), 3, 2, 1)}, reverse=True):
+            if len(scores) >= 3 * limit:
+                break
+            joined = " AND ".join(map(_quoted, frequent[:count]))
+            worth = share * sum(rarity[word] for word in frequent[:count])
+            for number in _matching(connection, f"{columns}({joined})", ROWS_JOINED):
+                scores.setdefault(number, worth)
+    return scores
+
+
+def _ranked(connection: sqlite3.Connection, words: list[str]) -> dict[int, float]:
+    if not words:
+        return {}
+    rows = connection.execute(f"SELECT rowid, -{BM25} AS score FROM search WHERE search MATCH ?", (_any(words),))
+    return {row["rowid"]: row["score"] for row in rows}
+
+
+def _rows_with(connection: sqlite3.Connection, word: str, total: int) -> int:
+    """In how many rows a word stands; estimated where they are many."""
+    counted, oldest = connection.execute(
+        "SELECT count(*), min(rowid) FROM (SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?)",
+        (_quoted(word), ROWS_COUNTED),
+    ).fetchone()
+    return int(counted if counted < ROWS_COUNTED else counted * total // (total - oldest + 1))
+
+
+def _matching(connection: sqlite3.Connection, expression: str, most: int) -> list[int]:
+    """The newest rows that match."""
+    rows = connection.execute(
+        "SELECT rowid FROM search WHERE search MATCH ? ORDER BY rowid DESC LIMIT ?", (expression, most)
+    )
+    return [row["rowid"] for row in rows]
+
+
+def _any(words: list[str]) -> str:
+    return " OR ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def split_words(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import ritesmith.search
 from ritesmith.app import RiteSmith
 from ritesmith.db import open_db, transaction
 from ritesmith.errors import Conflict, InvalidInput, NotFound, StoreError
@@ -314,6 +315,36 @@ def test_search_shows_the_newest_active_version_only(registry: Registry) -> None
     assert [hit.digest for hit in search(registry.connection, "numbers")] == [first.digest]
     registry.set_status(first.digest, "revoked")
     assert search(registry.connection, "numbers") == []
+
+
+@pytest.mark.parametrize("query", ["total of the invoices", "invoices", "sum rare invoices", "total rare sum invoices"])
+def test_words_of_many_artifacts_find_what_plain_bm25_finds(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    with transaction(registry.connection):
+        for each in range(40):
+            publish(registry, f"a.n{each}", str(each), intent=f"sum of invoices {'total' if each % 4 == 0 else ''}")
+        publish(registry, "a.wanted", "x", intent="rare total")
+    plain = {hit.name: hit for hit in search(registry.connection, query, 41)}
+    monkeypatch.setattr(ritesmith.search, "ROWS_RANKED", 15)
+    monkeypatch.setattr(ritesmith.search, "ROWS_COUNTED", 5)
+    bounded = search(registry.connection, query, 10)
+    assert len(bounded) == 10
+    assert {hit.name for hit in bounded} <= plain.keys()
+    least = sorted((hit.score for hit in plain.values()), reverse=True)[9]
+    # Of rows that hold the same words, plain bm25 likes the shorter ones a little more.
+    assert all(plain[hit.name].score >= 0.8 * least for hit in bounded)
+
+
+def test_a_phrase_is_learned_without_looking_through_the_index(registry: Registry) -> None:
+    library(registry)
+    seen: list[str] = []
+    registry.connection.set_trace_callback(seen.append)
+    registry.add_alias("math.add", "put two figures together", {})
+    registry.connection.set_trace_callback(None)
+    (update,) = (text for text in seen if text.startswith("UPDATE search"))
+    plan = [row["detail"] for row in registry.connection.execute(f"EXPLAIN QUERY PLAN {update}")]
+    assert [step for step in plan if step.startswith("SCAN") and not step.endswith("INDEX 0:=")] == []
 
 
 def test_words_are_taken_apart() -> None:
