@@ -258,10 +258,7 @@ def opened(office: Office, state: saga.State) -> bool:
 
 def early(office: Office, state: saga.State) -> bool:
     """A callback comes while the run still sleeps, and stays in its mailbox."""
-    if state.status != "sleeping" or office.journal.messages(state.run):
-        return False
-    office.journal.send(state.run, "callback", {"payload": {"n": 5}, "node": "hear"})
-    return False
+    return office.leave_word(state, "callback", {"payload": {"n": 5}, "node": "hear"})
 
 
 def cancelling(*, compensate: bool) -> Callable[[Office, saga.State], bool]:
@@ -318,9 +315,15 @@ SCENARIOS = {
         ["a", "approved"],
     ),
     "an early callback": Scenario(
-        [workflow(NAP | {"next": "hear"}, HEAR | {"next": "b"}, task("b", "send", None))],
+        [
+            workflow(
+                NAP | {"next": "hear"},
+                HEAR | {"next": "b"},
+                task("b", "send", None, say={"cat": [{"var": "nodes.hear.output.n"}]}),
+            )
+        ],
         "succeeded",
-        ["b 1", "b 2"],
+        ["5 1", "5 2"],
         people=early,
     ),
     "woken": Scenario(
@@ -524,9 +527,7 @@ def wake(office: Office, state: saga.State) -> bool:
 
 def ask_to_cancel(office: Office, state: saga.State) -> bool:
     """Somebody leaves word that the run is to be given up, while nobody drives it: whoever does next reads it."""
-    if state.status == "sleeping" and not office.journal.messages(state.run):
-        office.journal.send(state.run, "cancel", {"by": "ann", "reason": "", "compensate": True})
-    return False
+    return office.leave_word(state, "cancel", {"by": "ann", "reason": "", "compensate": True})
 
 
 # ---------------------------------------------------------------- processes and people
@@ -540,6 +541,7 @@ class Office:
         self.connection = open_throwaway()
         self.mailbox = Mailbox()
         self.clock = ManualClock()
+        self.word_left = False
         self.asked = 0
         """How often somebody had to say whether a write had happened."""
 
@@ -593,6 +595,13 @@ class Office:
             if not any(self.scenario.people(self, state) or self.serve(state) for state in states):
                 self.let_time_pass(states)
         raise AssertionError(f"it does not end: {[state.status for state in states]}")
+
+    def leave_word(self, state: saga.State, kind: str, said: JSON) -> bool:
+        """Once, while the run sleeps; who left word does not do it again, whatever becomes of the process."""
+        self.word_left = self.word_left or bool(self.journal.messages(state.run))
+        if state.status == "sleeping" and not self.word_left:
+            self.journal.send(state.run, kind, said)
+        return False
 
     def runs(self) -> list[str]:
         return [row[0] for row in self.connection.execute("SELECT id FROM runs ORDER BY started_at, id = 'r1' DESC")]
