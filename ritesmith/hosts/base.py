@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import JSON, Effect, HostError, HostFunction, HostReply, Schema
 from ritesmith.schemas import problems
 from ritesmith.settings import Settings
+
+REPLY_BYTES_MAX = 1024 * 1024 - 1024
+"""The most that a result may have as JSON: what the sandbox takes, less what stands around it."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,11 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
     except HostFailure as failure:
         return HostReply(error=HostError(**environment.secrets.redact(failure.error.model_dump())))
     return HostReply(result=environment.secrets.redact(result))
+
+
+def reply_bytes(result: JSON) -> int:
+    """How many bytes a result has as JSON, to be held against REPLY_BYTES_MAX."""
+    return len(json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _with_integers(schema: Schema, args: dict[str, Any]) -> dict[str, Any]:
