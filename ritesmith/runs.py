@@ -143,8 +143,9 @@ class Runs(ABC):
         """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
         entries = self.journal.entries(run)
         state = saga.fold(entries)
-        kept = any(each.data.get("node") == node for each in self.journal.messages(run))
-        if kept or any(entry.kind == "callback_received" and entry.node == node for entry in entries):
+        came = [each.data["node"] for each in self.journal.messages(run) if each.kind == "callback"]
+        came += [entry.node for entry in entries if entry.kind == "callback_received"]
+        if any(_means(path, node) or _means(node, path) for path in came):
             raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
         if state.status in FINAL_STATUSES or any(entry.kind == "timed_out" and entry.node == node for entry in entries):
             raise why
@@ -388,6 +389,11 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in many containers
         return "somebody"
+
+
+def _means(path: str, node: str) -> bool:
+    """Whether a path is that node's: it is named so, or it is the node of that name within a branch."""
+    return node in (path, path.rpartition("/")[2])
 
 
 def _wait_node(workflow: Workflow, path: str, run: str) -> WaitNode:

@@ -588,8 +588,9 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
         retry = node.retry or (workflow.retry if workflow.retry.max_attempts > 1 else DEFAULT_COMPENSATION_RETRY)
     # A run that is being given up waits for no better answer.
     given_up = state.failure is not None and not invoke.compensation
-    if outcome.retryable and invoke.attempt < retry.max_attempts and not given_up:
-        delay = retry_delay(retry, state.seed, invoke.path, invoke.attempt)
+    attempt = invoke.attempt - state.track_of(invoke.path).tried
+    if outcome.retryable and attempt < retry.max_attempts and not given_up:
+        delay = retry_delay(retry, state.seed, invoke.path, attempt)
         data = {"error": error, "retry_at": now + max(delay, outcome.retry_after_seconds or 0.0), **spent}
         return Record("attempt_failed", invoke.path, invoke.attempt, data)
     if invoke.compensation:

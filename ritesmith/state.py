@@ -70,6 +70,8 @@ class Track:
     """The node whose turn it is; None when the graph has come to its end."""
     path: str = ""
     attempt: int = 1
+    tried: int = 0
+    """Attempts before a person had the step tried again: it has as many as at first."""
     entered_at: float = 0.0
     """When this attempt became due: what its script sees as `context.now`."""
     calls: list[Call] = field(default_factory=list)
@@ -353,6 +355,7 @@ def _revive(state: State, track: Track, at: float) -> None:
     failed = track.failure is not None
     if track.fork is None or failed:
         track.failure, track.waiting, track.entered_at = None, None, at
+        track.tried = track.attempt - 1
     fork = track.fork
     if fork is None:
         return
@@ -375,7 +378,7 @@ def _go(state: State, track: Track, target: str | None, at: float) -> None:
     if track.parent is not None and target in (None, track.join):
         _ended(state, track, {"status": "succeeded", "output": track.last_output}, at)
         return
-    track.at, track.attempt, track.entered_at = target, 1, at
+    track.at, track.attempt, track.tried, track.entered_at = target, 1, 0, at
     if target is not None:
         track.path = _visit(track, target)
         state.steps += 1

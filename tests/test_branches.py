@@ -480,6 +480,19 @@ def test_a_failed_run_goes_on_where_it_failed(app: RiteSmith) -> None:
         app.retry(run)
 
 
+def test_a_step_that_is_tried_again_by_a_person_has_all_its_attempts(app: RiteSmith, clock: ManualClock) -> None:
+    capability(app, "do.late", 'if context.attempt < 6 then fail("busy", "busy", { retryable = true }) end' + DONE)
+    flow = workflow(app, task("a", "do.late", None, retry={"max_attempts": 3, "initial_seconds": 10, "jitter": 0}))
+    run = app.start(flow, {})
+    app.drive(run, wait_seconds=1000)
+    assert app.view(run).status == "failed"
+    began = clock.now()
+    app.retry(run, by="ann", wait_seconds=1000)
+    view = app.view(run)
+    assert (view.status, view.steps[0].attempts, clock.now() - began) == ("succeeded", 6, 30)
+    assert app.replay(run).same
+
+
 def test_a_compensation_that_failed_is_tried_again(app: RiteSmith) -> None:
     undo = {"capability": "do.gate", "with": {}}
     flow = workflow(
@@ -611,6 +624,22 @@ def test_a_caller_is_due_when_what_it_called_ended_in_other_hands(
     assert app.unfinished() == [run]
     app.drive(run)
     assert app.deliver(run, {}).status == "succeeded"
+
+
+def test_a_callback_that_is_named_by_its_node_and_by_its_path_is_one(app: RiteSmith, clock: ManualClock) -> None:
+    hear = {"id": "hear", "kind": "wait", "next": "together"}
+    flow = workflow(app, split("x", "nap"), task("x", "do.double", "together", given={"n": 1}),
+                    sleep("nap", 100, "hear"), hear, join())  # fmt: skip
+    run = app.start(flow, {})
+    app.drive(run)
+    app.deliver(run, {"n": 1}, node="hear")
+    for node in ("hear", "fan/b_nap/hear"):
+        with pytest.raises(Conflict, match="has come already"):
+            app.deliver(run, {"n": 2}, node=node)
+    clock.advance(100)
+    assert app.drive(run).output["b_nap"] == {"n": 1}
+    with pytest.raises(Conflict, match="has come already"):
+        app.deliver(run, {"n": 3}, node="hear")
 
 
 # ---------------------------------------------------------------- budgets
