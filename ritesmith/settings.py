@@ -8,6 +8,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -63,7 +64,17 @@ class SqlSettings(Value):
     """`sqlite:PATH` or `postgresql://user@host/database`."""
     password: SecretName | None = None
     seconds: Seconds = 10.0
-    rows_max: int = Field(default=1000, ge=1)
+    rows_max: int = Field(default=1000, ge=1, le=100_000)
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_database(cls, url: str) -> str:
+        scheme, _, rest = url.partition(":")
+        if scheme not in ("sqlite", "postgresql", "postgres") or not rest:
+            raise ValueError("a database is sqlite:PATH or postgresql://USER@HOST/NAME")
+        if scheme != "sqlite" and (urlsplit(url).password is not None or "password=" in url):
+            raise ValueError("a password does not stand in the settings: name a secret in 'password'")
+        return url
 
 
 class FileRoot(Value):

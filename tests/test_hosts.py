@@ -25,6 +25,7 @@ EFFECTS = {
     "log.info": "pure",
     "random.integer": "pure",
     "random.number": "pure",
+    "sql.query": "read",
     "store.delete": "write",
     "store.get": "read",
     "store.list": "read",

@@ -55,6 +55,7 @@ ONLY_IN = {
     "re2": {"schemas"},
     "sqlite_utils": {"db"},
     "sqlite3": {"db", "registry", "journal", "search", "hosts"},
+    "psycopg": {"hosts"},
     "rich": {"cli"},
     "click": {"cli"},
 }
