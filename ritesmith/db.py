@@ -249,8 +249,9 @@ def _migrations() -> Migrations:
         db.table("runs").add_column("parent", str)
         db.execute("CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL")
         db.execute(
-            "CREATE TABLE messages (id INTEGER PRIMARY KEY, run TEXT NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,"
-            " at REAL NOT NULL) STRICT"
+            # No number is given twice: whoever sent a message looks for what came of that very one.
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, kind TEXT NOT NULL,"
+            " data TEXT NOT NULL, at REAL NOT NULL) STRICT"
         )
         db.execute("CREATE INDEX messages_run ON messages (run)")
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
@@ -476,7 +476,7 @@ class Driver:
                 if isinstance(error, Conflict) and message.kind == "callback" and state.status not in FINAL_STATUSES:
                     continue  # it came early
             else:
-                self._append(driven, record)
+                self._append(driven, replace(record, data={**record.data, "message": message.id}))
             self._in_this_round(driven, partial(self.engine.journal.taken, message))
             self._wake(driven)
             taken = True

@@ -22,7 +22,7 @@ from ritesmith.models import FINAL_STATUSES, JSON, Artifact, RunStatus, WaitNode
 from ritesmith.registry import Registry
 from ritesmith.replay import Replay, replay
 
-SENT_SECONDS, SENT_LOOKS = 5.0, 50
+SENT_SECONDS, SENT_LOOKS = 30.0, 300
 """How long, and how often, to look whether the process that drives a run has taken what was said to the run."""
 
 
@@ -317,7 +317,7 @@ class Runs(ABC):
             if "owner" not in conflict.facts:
                 raise
         state = saga.fold(self.journal.entries(run))
-        record = message(self.library.workflow(state), state)  # refused now rather than later
+        message(self.library.workflow(state), state)  # refused now rather than later
         number = self.journal.send(run, kind, said)
         for _ in range(SENT_LOOKS):
             if all(each.id != number for each in self.journal.messages(run)):
@@ -327,10 +327,10 @@ class Runs(ABC):
                 self.drive(run, watch=watch, wait_seconds=wait_seconds)
         else:
             return self.view(run)  # it is with the run, and will be taken before its next step
-        entries = self.journal.entries(run)[state.seq :]
-        if not any((each.kind, each.node) == (record.kind, record.node) for each in entries):
+        entries = self.journal.entries(run)
+        if not any(each.data.get("message") == number for each in entries):
             raise Conflict(f"run '{run}' went on before this could be said to it; it is {saga.fold(entries).status}")
-        return self.view(run)
+        return trace.view(entries)
 
     def _tell(self, run: str, message: Bring, watch: Watch | None, wait_seconds: float) -> trace.RunView:
         self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
