@@ -16,7 +16,7 @@ from ritesmith import hosts, saga
 from ritesmith.contract import capability_of, near_miss, read_capability, with_header_lines
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.dry_run import DryRun, dry_run
-from ritesmith.engine import Clock, Engine, Library, SystemClock, effective_limits
+from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
 from ritesmith.forging import ForgeReport, Forging, read_request
@@ -58,6 +58,7 @@ from ritesmith.rehearsal import (
 from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, schema_words, search
 from ritesmith.settings import Settings, load_settings
+from ritesmith.step import effective_limits
 
 if TYPE_CHECKING:
     from ritesmith.forge.author import ModelSettings

@@ -14,7 +14,7 @@ from typing import Any
 
 from ritesmith import hosts, saga
 from ritesmith.db import open_throwaway
-from ritesmith.engine import Engine, Library, Runner, execute
+from ritesmith.engine import Engine, Library
 from ritesmith.errors import Conflict, InvalidInput
 from ritesmith.expr import ExpressionError
 from ritesmith.journal import Journal
@@ -32,6 +32,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
+from ritesmith.step import Runner, execute
 
 START = 1_767_225_600.0
 """When every rehearsal begins: 2026-01-01T00:00:00Z."""

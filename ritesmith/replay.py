@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ritesmith import saga
-from ritesmith.engine import Runner, execute_step
 from ritesmith.errors import JournalMismatch
 from ritesmith.models import JSON, Capability, Entry, HostReply, Limits, Outcome, Value, Workflow
+from ritesmith.step import Runner, execute_step
 
 TOLD = frozenset(
     {"run_started", "approval_decided", "callback_received", "woken", "run_cancelled", "run_retried"}

@@ -1,0 +1,278 @@
+"""One step: a script executed in the sandbox, between the host functions that it calls and the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ritesmith import hosts, saga
+from ritesmith.errors import JournalMismatch
+from ritesmith.grants import call_effect, may_repeat
+from ritesmith.models import JSON, Capability, HostCall, HostError, HostReply, Limits, Outcome, Workflow
+from ritesmith.schemas import problems
+
+if TYPE_CHECKING:
+    from ritesmith.engine import Engine
+    from ritesmith.journal import Lease
+
+T = TypeVar("T")
+
+
+class Journalling(Protocol):
+    """Does a piece of work where the journal is written, and comes back when it is durable, if that is asked."""
+
+    def __call__(self, work: Callable[[], T], durable: bool, /) -> T: ...
+
+
+class Runner(Protocol):
+    """What the engine needs of a sandbox."""
+
+    def run(
+        self,
+        source: str,
+        input: JSON,
+        *,
+        name: str = ...,
+        context: Mapping[str, JSON] | None = ...,
+        functions: Collection[str] = ...,
+        limits: Limits = ...,
+        host: HostCall | None = ...,
+        results: Sequence[HostReply] = ...,
+        on_recorded: Callable[[int, str, JSON], None] | None = ...,
+        seed: int = ...,
+    ) -> Outcome: ...
+
+
+Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
+
+
+def execute(
+    sandbox: Runner,
+    capability: Capability,
+    input: JSON,
+    *,
+    context: Mapping[str, JSON],
+    limits: Limits | None = None,
+    host: HostCall | None = None,
+    results: Sequence[HostReply] = (),
+    on_recorded: Callable[[int, str, JSON], None] | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Run one capability on one input in the sandbox, its contract checked before and after.
+
+    Input that breaks the contract is `reject` with code `bad_input`; output that breaks it is `bad_result`.
+    """
+    contract = capability.contract
+    wrong = problems(contract.input, input)
+    if wrong:
+        path, what = wrong[0]
+        message = f"capability '{contract.name}': the input breaks its contract at {path}: {what}"
+        return Outcome(status="reject", code="bad_input", message=message)
+    allowed = effective_limits(limits or Limits(), capability)
+    outcome = sandbox.run(
+        capability.source,
+        input,
+        name=contract.name,
+        context=context,
+        functions=tuple(contract.grants),
+        limits=allowed,
+        host=host,
+        results=results,
+        on_recorded=on_recorded,
+        seed=seed,
+    )
+    if outcome.status != "ok":
+        return outcome
+    output = outcome.output
+    wrong = problems(contract.output, output)
+    if wrong:
+        path, what = wrong[0]
+        message = f"capability '{contract.name}': the output breaks its contract at {path}: {what}"
+        if what == "[] is not of type 'object'":
+            message += "; an empty table is a list, an empty object is json.object{}"
+        return outcome.model_copy(
+            update={"status": "bad_result", "code": "bad_result", "message": message, "output": None}
+        )
+    return outcome
+
+
+def effective_limits(ceiling: Limits, capability: Capability) -> Limits:
+    """A capability's own limits, none above the ceiling."""
+    return narrowed(ceiling, dict(capability.contract.limits))
+
+
+def narrowed(limits: Limits, others: Mapping[str, Any]) -> Limits:
+    """The smaller of each limit; None limits nothing."""
+    smaller = {name: value for name, value in others.items() if value is not None and value < getattr(limits, name)}
+    return limits.model_copy(update=smaller) if smaller else limits
+
+
+def execute_step(
+    sandbox: Runner, capability: Capability, invoke: saga.Invoke, seed: str, *, limits: Limits, **more: Any
+) -> Outcome:
+    """Execute what the interpreter asks for, within what the run's budget leaves; `seed` is the run's."""
+    left = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
+    seeded = _seed(seed, invoke.path, invoke.attempt)
+    return execute(
+        sandbox,
+        capability,
+        invoke.input,
+        context=invoke.context,
+        limits=narrowed(limits, left),
+        seed=seeded,
+        **more,
+    )
+
+
+class _UnknownEffectError(Exception):
+    """A write was started before a crash, and must not be repeated to find out whether it happened."""
+
+
+class Step:
+    """One execution of a script: stands between it and the host functions, checks grants, journals, feeds back.
+
+    `run` may be called in any thread; `journal(work, durable)` does `work` where the journal is written.
+    """
+
+    def __init__(
+        self, engine: Engine, lease: Lease, invoke: saga.Invoke, capability: Capability, journal: Journalling
+    ) -> None:
+        self.engine = engine
+        self.lease = lease
+        self.invoke = invoke
+        self.capability = capability
+        self.journal = journal
+        self.known = [call for call in invoke.calls if call.reply is not None]
+        self.started = next((call for call in invoke.calls if call.reply is None), None)
+        self.results = [call.reply for call in self.known if call.reply is not None]
+        self.replayed = 0
+        self.index = len(self.known)
+        self.outcome: Outcome | None = None
+        self.last_error: HostError | None = None
+
+    def run(self) -> None:
+        """Execute the script. Raises JournalMismatch when it does not do again what the journal holds."""
+        try:
+            outcome = execute_step(
+                self.engine.sandbox,
+                self.capability,
+                self.invoke,
+                self.lease.state.seed,
+                limits=self.engine.limits,
+                host=self.host,
+                results=self.results,
+                on_recorded=self.check,
+            )
+            self._end(outcome)
+        except _UnknownEffectError:
+            return
+        error = self.last_error
+        if outcome.retryable and error is not None and error.code == outcome.code:
+            outcome = outcome.model_copy(update={"retry_after_seconds": error.retry_after_seconds})
+        self.outcome = outcome
+
+    def record(self, workflow: Workflow, now: float) -> saga.Record:
+        """The entry that it makes, after `run`."""
+        if self.outcome is None:
+            return saga.Record("effect_unknown", self.invoke.path, self.invoke.attempt)
+        return saga.conclude(workflow, self.lease.state, self.invoke, self.outcome, now)
+
+    def check(self, index: int, name: str, args: JSON) -> None:
+        """The script makes a call that the journal holds: it must be that very call."""
+        self._same(self.known[index], name, args)
+        self.replayed = index + 1
+
+    def host(self, name: str, args: JSON) -> HostReply:
+        """The script makes a call whose end the journal does not hold."""
+        if self.started is not None:
+            self._same(self.started, name, args)
+        index, self.index = self.index, self.index + 1
+        declaration = self.engine.catalog[name]
+        grant = self.capability.contract.grants[name]
+        refused = hosts.outside_grant(declaration, args, grant)
+        if refused is not None:
+            from ritesmith.sandbox import GrantDenied
+
+            raise GrantDenied(refused)
+        path, attempt = self.invoke.path, self.invoke.attempt
+        key = f"{self.lease.run}/{path}/{index}"
+        environment = hosts.HostEnvironment(
+            connection=self.engine.journal.connection,
+            now=self.engine.clock.now(),
+            seed=f"{self.lease.state.seed}/{path}/{attempt}/{index}",
+            idempotency_key=key,
+            run=self.lease.run,
+            grant=grant,
+            settings=self.engine.settings,
+            secrets=self.engine.secrets,
+        )
+        told = {"index": index, "function": name, "args_digest": saga.digest_of(args)}
+        kind = call_effect(declaration, args)
+        writes = kind == "write"
+
+        def effect() -> HostReply:
+            try:
+                return self.engine.answer(name, args, environment)
+            except hosts.HostUnknown:
+                raise _UnknownEffectError from None
+
+        def finish(reply: HostReply) -> HostReply:
+            data = {**told, "args": args, "write": writes}
+            if reply.error is not None:
+                data["error"] = reply.error.model_dump(mode="json")
+            else:
+                data["result"] = reply.result
+            self.lease.append(saga.Record("call_finished", path, attempt, data))
+            return reply
+
+        if declaration.transactional:
+            reply = self.journal(lambda: finish(effect()), True)
+        else:
+            if writes:
+                self._announce(told | {"key": key}, may_repeat(declaration, args))
+            reply = effect()
+            # A pure call gives the same again, so it need not be durable yet.
+            self.journal(lambda: finish(reply), kind != "pure")
+        self.last_error = reply.error or self.last_error
+        return reply
+
+    def _announce(self, told: dict[str, Any], repeatable: bool) -> None:
+        """Make it durable that a write begins; after a crash it is repeated only if that does no harm."""
+        if self.started is None:
+            record = saga.Record("call_started", self.invoke.path, self.invoke.attempt, told)
+            self.journal(lambda: self.lease.append(record), True)
+            return
+        self.started = None
+        if not repeatable:
+            raise _UnknownEffectError
+
+    def _end(self, outcome: Outcome) -> None:
+        """The script has ended: it must have come past every call that the journal holds.
+
+        A deadline and a lost worker may end it short of that. Then a write that was started stays unknown.
+        """
+        missed = self.known[self.replayed] if self.replayed < len(self.known) else self.started
+        if missed is None:
+            return
+        if outcome.status not in ("deadline", "worker_lost"):
+            raise self._mismatch(missed, f"the script ends ({outcome.status}) without it")
+        if self.started is not None:
+            raise _UnknownEffectError
+
+    def _same(self, call: saga.Call, name: str, args: JSON) -> None:
+        if call.function != name or call.args_digest != saga.digest_of(args):
+            raise self._mismatch(call, f"is {name} with {json.dumps(args, sort_keys=True)[:200]}")
+
+    def _mismatch(self, call: saga.Call, now: str) -> JournalMismatch:
+        step = f"run '{self.lease.run}', step '{self.invoke.path}', attempt {self.invoke.attempt}"
+        return JournalMismatch(
+            f"{step}: host call {call.index} was {call.function} before, and now {now}",
+            hint="the capability or the Lua runtime has changed under the run; go on with what it began with",
+        )
+
+
+def _seed(*parts: object) -> int:
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:7], "big")
