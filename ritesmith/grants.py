@@ -55,6 +55,20 @@ def narrowed_values(declaration: HostFunction, key: str, args: JSON) -> Iterator
         yield argument, _argument(declaration, argument, args)
     elif argument == "host" and isinstance(args, dict):
         yield "host", host_of(args.get("url"))
+    elif argument == "recipient" and isinstance(args, dict):
+        for name in ("to", "cc", "bcc"):
+            listed = args.get(name)
+            yield from ((name, each) for each in (listed if isinstance(listed, list) else ()))
+
+
+def is_among(key: str, value: JSON, allowed: Sequence[JSON]) -> bool:
+    """Whether what a grant lists under `key` holds a value; among recipients, `@example.com` is that whole domain."""
+    if key != "recipients" or not isinstance(value, str):
+        return value in allowed
+    name, _, domain = value.rpartition("@")
+    parts = [str(each).rpartition("@") for each in allowed]
+    # Domains know no case (RFC 5321, 2.4); what stands before the @ is its owner's affair.
+    return any(listed in ("", name) and where.lower() == domain.lower() for listed, _, where in parts) and bool(name)
 
 
 def host_of(url: JSON) -> str:

@@ -157,8 +157,8 @@ class HostFunction(Value):
     narrows: dict[str, Schema] = {}
     """What a grant must say to narrow it: key of the grant -> schema of the value, which may have a default.
 
-    `namespaces` narrows the argument `namespace`, and so on; `hosts` without an argument `host` the host of `url`, and
-    `secrets` the names of all {"secret": NAME} among the arguments.
+    `namespaces` narrows the argument `namespace`, and so on; `hosts` without an argument `host` the host of `url`,
+    `secrets` the names of all {"secret": NAME} among the arguments, `recipients` the addresses in `to`, `cc` and `bcc`.
     """
     reads: dict[str, tuple[JSON, ...]] = {}
     """Argument -> values with which a call of a writing function only reads; of a grant, when it allows no others."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ritesmith.models import Value
 from ritesmith.toml_file import read_toml
@@ -54,7 +54,15 @@ class EmailSettings(Value):
     user: str | None = None
     password: SecretName | None = None
     """The name of a secret."""
+    certificates: str | None = None
+    """A PEM file with the authorities to trust instead of the system's, for a server with a certificate of its own."""
     seconds: Seconds = 30.0
+
+    @model_validator(mode="after")
+    def _logs_in_with_both(self) -> EmailSettings:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("a login has both 'user' and 'password'")
+        return self
 
 
 class SqlSettings(Value):

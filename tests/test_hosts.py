@@ -19,6 +19,7 @@ from ritesmith.schemas import problems, schema_problems
 
 NOW = 1_800_000_000.25
 EFFECTS = {
+    "email.send": "write",
     "file.read": "read",
     "file.write": "write",
     "id.new": "pure",
@@ -84,7 +85,8 @@ def test_a_declaration_holds_together(name: str) -> None:
         assert schema["additionalProperties"] is False
     for plural, schema in declaration.narrows.items():
         assert schema_problems(schema) == []
-        assert plural.removesuffix("s") in declaration.input["required"], "what is narrowed must be said in every call"
+        argument = {"recipients": "to"}.get(plural, plural.removesuffix("s"))
+        assert argument in declaration.input["required"], "what is narrowed must be said in every call"
     inside = name.startswith(("id.", "log.", "random.", "store.", "time."))
     assert declaration.outside is not inside
     assert declaration.transactional == name.startswith("store.")

@@ -42,7 +42,8 @@ def test_without_a_file_nothing_is_set(tmp_path: Path) -> None:
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "ritesmith.toml").write_text(
-        '[http]\nnetworks = ["10.1.0.0/16"]\n[email]\nhost = "mail"\nsender = "a@b.example"\npassword = "MAIL"\n'
+        '[http]\nnetworks = ["10.1.0.0/16"]\n'
+        '[email]\nhost = "mail"\nsender = "a@b.example"\nuser = "a"\npassword = "MAIL"\n'
         '[sql.sales]\nurl = "sqlite:sales.db"\n[files.inbox]\npath = "in"\n[mcp.notes]\ncommand = ["notes"]\n'
         '[mcp.notes.tools.find]\neffect = "read"\n'
     )

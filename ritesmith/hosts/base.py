@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ritesmith.grants import narrowed_values
+from ritesmith.grants import is_among, narrowed_values
 from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import JSON, Effect, HostError, HostFunction, HostReply, Schema
 from ritesmith.schemas import problems
@@ -141,7 +141,7 @@ def outside_grant(declaration: HostFunction, args: JSON, grant: Mapping[str, Any
     for key, schema in declaration.narrows.items():
         allowed = grant.get(key, schema.get("default", []))
         for argument, value in narrowed_values(declaration, key, args):
-            if value not in allowed:
+            if not is_among(key, value, allowed):
                 granted = ", ".join(map(str, allowed)) or "none"
                 return f"{declaration.name}: {argument} {value!r} is not granted (granted: {granted})"
     return None
