@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ritesmith import hosts, saga
+from ritesmith.artifacts import Artifacts, denied
 from ritesmith.contract import capability_of, near_miss, read_capability, with_header_lines
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.dry_run import DryRun, dry_run
@@ -47,7 +48,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
-from ritesmith.registry import Registry
+from ritesmith.registry import Registry, digest_of_text
 from ritesmith.rehearsal import (
     INPUT_CHANGED,
     play_capability,
@@ -58,14 +59,21 @@ from ritesmith.rehearsal import (
 from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, schema_words, search
 from ritesmith.settings import Settings, load_settings
+from ritesmith.signing import Keys
 from ritesmith.step import effective_limits
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from ritesmith.forge.author import ModelSettings
     from ritesmith.guard.lua import LuaRules
     from ritesmith.sandbox import Sandbox
 
 GUARD_VERSION = "1"
+INSTALL_SECONDS = 300.0
+"""How long to wait while another process makes the registry: every artifact is tried, on however busy a machine."""
+SIGNED_SINCE = 5
+"""Schema of the registry file from which on every artifact is signed."""
 ROUNDS = 3
 SEARCH_LIMIT = 10
 DEMO_FILES = ("order.json", "refund_examples.json")
@@ -87,7 +95,20 @@ class Checked(Value):
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
-class RiteSmith(Runs):
+class Published(NamedTuple):
+    """What became of a file that was to be published."""
+
+    artifact: Artifact
+    new: bool
+    same_as: str
+    """The version that it says again in other words, where it was not published for that; else empty."""
+    twins: tuple[str, ...]
+    """Versions under other names that differ only in layout, comments or local names."""
+    breaking: tuple[str, ...]
+    """What it breaks for those who use the version before."""
+
+
+class RiteSmith(Artifacts, Runs):
     """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
 
     def __init__(
@@ -97,18 +118,22 @@ class RiteSmith(Runs):
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
         environment: Mapping[str, str] = os.environ,
+        keys: Keys | None = None,
     ) -> None:
         self.path = path
         self.environment = environment
+        # Who the user is does not depend on the registry that is meant: never `environment`.
+        self.keys = keys or Keys.of(os.environ)
         self.clock = clock or SystemClock()
         self.new_id = new_id or (lambda: "r" + secrets.token_hex(5))
-        self.connection = open_db(path)
-        self.registry = Registry(self.connection, self.clock.now, normalise)
+        self.connection = open_db(path, on_upgrade=self._adopt)
+        self.registry = Registry(self.connection, self.clock.now, normalise, self.keys)
         self.journal = Journal(self.connection, self.clock.now)
-        self.library = Library(self._workflow_of_run, self._capability_by_digest, self._called_run)
+        self.library = Library(self._workflow_of_run, self._capability_to_run, self._called_run)
         self._capabilities: dict[str, Capability] = {}
         self._workflows: dict[str, Workflow] = {}
         """Both by digest, which is checked when they are read."""
+        self._vouched: set[str] = set()
 
     @classmethod
     def open(
@@ -214,6 +239,12 @@ class RiteSmith(Runs):
             secrets=secrets,
         )
 
+    def _adopt(self, connection: sqlite3.Connection, version: int) -> None:
+        # Files of before had no signatures. What is in them ran until now, and goes on doing so under this user's key,
+        # if it is still what was published: nobody can tell more about it.
+        if version < SIGNED_SINCE:
+            Registry(connection, self.clock.now, normalise, self.keys).adopt()
+
     # ------------------------------------------------------------ the bundled library
 
     def install(self, on_install: Callable[[str], None] | None = None) -> int:
@@ -226,7 +257,7 @@ class RiteSmith(Runs):
         if self._bundled_stamp() == stamp:
             return 0
         count, denied = {"capability": 0, "workflow": 0}, 0
-        with transaction(self.connection):
+        with transaction(self.connection, busy_seconds=INSTALL_SECONDS):
             before = self._bundled_stamp()
             if before == stamp:  # another process has done it while this one waited for the file
                 return 0
@@ -393,10 +424,20 @@ class RiteSmith(Runs):
         found = (self._find_capability(reference) for reference in _references(workflow))
         return [capability.contract for capability in found if capability is not None]
 
+    def contract(self, digest: str) -> Contract:
+        """The contract of a published capability."""
+        return self._capability_by_digest(digest).contract
+
     def _compile(self, source: str, names: Sequence[str] | None) -> Finding | None:
         return self.sandbox.compile(source, globals=names)
 
     def _capability_named(self, reference: str) -> Capability:
+        capability = self._capability_seen(reference)
+        self.registry.verify(digest_of_text(capability.source))
+        return capability
+
+    def _capability_seen(self, reference: str) -> Capability:
+        """What a reference means, to be looked at; nobody has asked who vouches for it."""
         artifact = self._usable(reference)
         if artifact.kind != "capability":
             raise InvalidInput(f"'{reference}' is a {artifact.kind}, and a capability is needed")
@@ -404,7 +445,7 @@ class RiteSmith(Runs):
 
     def _find_capability(self, reference: str) -> Capability | None:
         try:
-            return self._capability_named(reference)
+            return self._capability_seen(reference)
         except (NotFound, InvalidInput):
             return None
 
@@ -426,6 +467,16 @@ class RiteSmith(Runs):
     def _capability_by_digest(self, digest: str) -> Capability:
         return self._capabilities.get(digest) or self._capability_of(self.registry.by_digest(digest))
 
+    def _vouch(self, digest: str) -> None:
+        """Verify what a run is pinned to, once in this process: every step asks, and a digest's text cannot change."""
+        if digest not in self._vouched:
+            self.registry.verify(digest)
+            self._vouched.add(digest)
+
+    def _capability_to_run(self, digest: str) -> Capability:
+        self._vouch(digest)
+        return self._capability_by_digest(digest)
+
     def _capability_of(self, artifact: Artifact) -> Capability:
         if artifact.digest not in self._capabilities:
             self._capabilities[artifact.digest] = capability_of(artifact.text, artifact.ref)
@@ -433,12 +484,32 @@ class RiteSmith(Runs):
 
     # ------------------------------------------------------------ publishing
 
-    def publish_file(self, file: Path) -> tuple[Artifact, bool]:
-        """Check a person's file and publish it; return the artifact and whether it is new.
+    def publish_file(self, file: Path, *, breaking: bool = False, anyway: bool = False) -> Published:
+        """Check a person's file and publish it, when it changes something.
 
-        Raises Rejected with every finding; then nothing was written.
+        What differs from the version in use only in layout, comments or local names is not published, but `anyway`.
+        What breaks those who call the version in use is Rejected with every finding, but with `breaking`. Raises
+        Rejected also for what does not pass the guard; then nothing was written.
         """
-        return self.publish_checked(self._passed(file), source="person", author=user())
+        return self._publish_own(self._passed(file), breaking=breaking, anyway=anyway)
+
+    def _publish_own(self, checked: Checked, *, breaking: bool = False, anyway: bool = False) -> Published:
+        with transaction(self.connection):
+            known = checked.capability is not None and self.registry.has(digest_of_text(checked.capability.source))
+            same = None if anyway or known else self.same_as(checked)
+            if same is not None:
+                return Published(same, False, same.ref, (), ())
+            broken = [] if known else self.breaks(checked)
+            if broken and not breaking:
+                raise Rejected(
+                    f"'{checked.name}' would break those who use it",
+                    findings=[Finding(code="breaking_change", message=each) for each in broken],
+                    hint="keep what it promised, give it another name, or publish it with --breaking",
+                )
+            artifact, new = self.publish_checked(checked, source="person", author=user())
+        twins = self.registry.twins(artifact.canonical, artifact.digest) if new else []
+        others = (each.ref for each in twins if each.name != artifact.name and each.status != "revoked")
+        return Published(artifact, new, "", tuple(others), tuple(broken if new else ()))
 
     def _passed(self, file: Path) -> Checked:
         checked = self.check_file(file)
@@ -483,7 +554,7 @@ class RiteSmith(Runs):
         subject = self._subject(said, self._all_parts(parts), source)
         decision = decide(self.policy, subject)
         if decision.action == "deny":
-            raise _denied(said.name, decision)
+            raise denied(said.name, decision)
         waits = decision.action == "approve" or force_approval or any(part.status == "draft" for part in parts)
         return self.registry.publish(
             dry_run=dry_run,
@@ -539,7 +610,10 @@ class RiteSmith(Runs):
         """What the policy says of an artifact now, as its author's or as if `source` had written it."""
         artifact = self._looked_up(reference)
         parts = self._all_parts(self._parts_of(artifact))
-        subject = self._subject(self.said(artifact), parts, source or artifact.provenance.source)
+        written_by = artifact.provenance.source
+        if written_by == "bundled" and artifact.signer not in (None, self.keys.own):
+            written_by = "person"  # somebody else's word for it does not make it a part of this program
+        subject = self._subject(self.said(artifact), parts, source or written_by)
         return artifact, subject, decide(self.policy, subject)
 
     def _pinned(self, workflow: Workflow, drafted: Mapping[str, Artifact]) -> tuple[str, list[Artifact]]:
@@ -582,7 +656,7 @@ class RiteSmith(Runs):
             raise Conflict(f"'{artifact.ref}' has the digest {artifact.digest[:12]}, not {digest[:12]}")
         _, _, decision = self.explain_policy(artifact.ref)
         if decision.action == "deny":
-            raise _denied(artifact.name, decision)
+            raise denied(artifact.name, decision)
         parts = self._all_parts(self._parts_of(artifact))
         approved = [*(part for part in parts if part.status == "draft"), artifact]
         person = by or user()
@@ -636,7 +710,7 @@ class RiteSmith(Runs):
             checked = self._passed(Path(reference))
             if checked.workflow is not None:
                 check_value("input", input, checked.workflow.input, f"'{reference}'")
-            artifact, _ = self.publish_checked(checked, source="person", author=user())
+            artifact = self._publish_own(checked).artifact
         elif reference.endswith(".lua"):
             raise InvalidInput(
                 f"'{reference}' is a file; a capability is run by its name",
@@ -652,10 +726,12 @@ class RiteSmith(Runs):
         for part in (artifact, *self._all_parts(self._parts_of(artifact))):
             if part.status == "revoked":
                 whose = "" if part is artifact else f", and '{artifact.ref}' is made of it"
-                raise Conflict(f"'{part.ref}' was revoked and may not start{whose}", hint="run another version")
+                why = f" ({part.reason})" if part.reason else ""
+                raise Conflict(f"'{part.ref}' was revoked{why} and may not start{whose}", hint="run another version")
+            self.registry.verify(part.digest)
         _, _, decision = self.explain_policy(artifact.ref)
         if decision.action == "deny":  # it may have become stricter since
-            raise _denied(artifact.ref, decision)
+            raise denied(artifact.ref, decision)
         hint = f"see its input schema: ritesmith show {artifact.ref}"
         check_value("input", input, self.said(artifact).input, f"'{artifact.ref}'", hint)
         return artifact
@@ -674,6 +750,7 @@ class RiteSmith(Runs):
             raise
 
     def _workflow_of_run(self, state: saga.State) -> Workflow:
+        self._vouch(state.digest)
         known = self._workflows.get(state.digest)
         return known or self.workflow_of(self.registry.by_digest(state.digest), state.input)
 
@@ -683,6 +760,7 @@ class RiteSmith(Runs):
         """The first entry of a run that another one calls. InvalidInput when its workflow does not take the input."""
         digest = state.capabilities.get(reference)
         artifact = self.registry.by_digest(digest) if digest else self._usable(reference)
+        self._vouch(artifact.digest)
         workflow, first = self._first_entry(artifact, input, run, parent)
         check_value("input", input, workflow.input, f"'{artifact.ref}'")
         return first
@@ -738,48 +816,9 @@ class RiteSmith(Runs):
             return self._capability_by_digest(artifact.digest).contract
         return self.workflow_of(artifact)
 
-    def listing(self, kind: ArtifactKind | None = None) -> list[dict[str, Any]]:
-        """The newest version of every name, drafts included, workflows first: what `ritesmith list` shows."""
-        return [self._row(artifact) for artifact in self.registry.newest(kind, ("active", "draft"))]
-
     def found(self, query: str, limit: int = SEARCH_LIMIT) -> list[dict[str, Any]]:
         """What the search finds, best first, each with its score."""
         return [self._row(artifact) | {"score": round(hit.score, 3)} for hit, artifact in self.search(query, limit)]
-
-    def details(self, reference: str) -> dict[str, Any]:
-        """Everything about one artifact: what it says of itself, its text, provenance, aliases and versions."""
-        artifact = self._looked_up(reference)
-        said = self.said(artifact)
-        return self._row(artifact) | {
-            "digest": artifact.digest,
-            "created_at": artifact.created_at,
-            "description": said.description,
-            "contract": said.model_dump(mode="json", by_alias=True, exclude_unset=True),
-            "text": artifact.text,
-            "aliases": [phrase for phrase in self.registry.aliases(artifact.name) if phrase != said.intent],
-            "provenance": artifact.provenance.model_dump(mode="json"),
-            "versions": [
-                {"version": each.version, "status": each.status, "digest": each.digest, "created_at": each.created_at}
-                for each in self.registry.versions(artifact.name)
-            ],
-        }
-
-    def _looked_up(self, reference: str) -> Artifact:
-        """What a person means by a name, name@version or digest."""
-        return self.registry.get(reference) if "@" in reference or "." not in reference else self._active(reference)
-
-    def _row(self, artifact: Artifact) -> dict[str, Any]:
-        said = self.said(artifact)
-        return {
-            "kind": artifact.kind,
-            "name": artifact.name,
-            "version": artifact.version,
-            "intent": said.intent,
-            "effect": artifact.effect,
-            "risk": artifact.risk,
-            "status": artifact.status,
-            "source": artifact.provenance.source,
-        }
 
     def documents(self, namespace: str | None = None) -> list[dict[str, Any]]:
         """The documents of a namespace, or of all: namespace, key, version, value."""
@@ -818,15 +857,6 @@ def _references(workflow: Workflow) -> list[str]:
             if node.compensation is not None:
                 names.append(node.compensation.capability)
     return list(dict.fromkeys(names))
-
-
-def _denied(name: str, decision: Decision) -> Rejected:
-    finding = Finding(
-        code="policy_denied",
-        message=f"rule '{decision.rule or 'none'}': {decision.reason} (risk {decision.risk}: {decision.risk_reason})",
-        hint="change the grants, or the rules in guardrails/policy.toml",
-    )
-    return Rejected(f"the policy does not allow '{name}': {decision.reason}", findings=[finding])
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,7 @@ def shape_findings(error: ValidationError, known: Any = (), *, code: str, file: 
             message = problem["msg"].removeprefix("Value error, ")
         else:
             message = f"{problem['msg']} (found {_short(problem.get('input'))})"
+            hint = odd_letter(str(problem.get("input"))) if problem["type"] == "string_pattern_mismatch" else ""
         findings.append(Finding(code=code, where=Where(file=file, path=path), message=message, hint=hint))
     return at_most(findings, left_out=len(problems) - len(findings))
 
@@ -114,6 +116,14 @@ def at_most(findings: Sequence[Finding], most: int = FINDINGS_MAX, *, left_out: 
             )
         )
     return kept
+
+
+def odd_letter(name: str) -> str:
+    """What the first letter of a name is that no name may have, as it may look like another; empty for none."""
+    odd = next((letter for letter in name if not letter.isascii() or not letter.isprintable()), None)
+    if odd is None:
+        return ""
+    return f"{odd!r} in it is {unicodedata.name(odd, f'the character U+{ord(odd):04X}')}"
 
 
 def near_miss(name: str, known: Any) -> str | None:

@@ -10,19 +10,19 @@ import functools
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ritesmith.errors import StoreError
+from ritesmith.errors import Conflict, StoreError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 CACHE_KIB = 16_384
@@ -31,34 +31,46 @@ CACHE_KIB = 16_384
 MEMORY = ":memory:"
 
 
+Upgraded = Callable[[sqlite3.Connection, int], object]
+"""Told of an older file in the transaction that brings it to the current schema, with the version that it had."""
+
+
 def open_db(
-    path: str | Path, *, synchronous: Literal["full", "normal"] = "full", busy_seconds: float = 10.0
+    path: str | Path,
+    *,
+    synchronous: Literal["full", "normal"] = "full",
+    busy_seconds: float = 10.0,
+    on_upgrade: Upgraded | None = None,
 ) -> sqlite3.Connection:
     """Open (or make) the registry file and bring it to the current schema; the connection is in autocommit mode.
 
-    Every change is made inside `transaction(connection)`. Raises StoreError when the file is not ours, is newer than
-    this program, is locked for longer than `busy_seconds`, or lies where it cannot be made.
+    Every change is made inside `transaction(connection)`. What `on_upgrade` raises leaves the file as it was. Raises
+    StoreError when the file is not ours, is newer than this program, is locked for longer than `busy_seconds`, or lies
+    where it cannot be made.
     """
     name = str(path)
     try:
-        return _connect(name, name, synchronous, busy_seconds)
+        return _connect(name, name, synchronous, busy_seconds, on_upgrade)
     except sqlite3.Error as error:
         if not _only_readable(name):
             raise store_error(name, error) from None
     # WAL wants to write beside the file even to read it, unless it is told that nobody writes
     # (https://sqlite.org/wal.html#readonly). What wants to write is then refused by SQLite itself.
+    target = f"{Path(name).absolute().as_uri()}?mode=ro&immutable=1"
     try:
-        return _connect(f"{Path(name).absolute().as_uri()}?mode=ro&immutable=1", name, synchronous, busy_seconds)
+        return _connect(target, name, synchronous, busy_seconds, on_upgrade)
     except sqlite3.Error as error:
         raise store_error(name, error) from None
 
 
-def _connect(target: str, name: str, synchronous: str, busy_seconds: float) -> sqlite3.Connection:
+def _connect(
+    target: str, name: str, synchronous: str, busy_seconds: float, on_upgrade: Upgraded | None
+) -> sqlite3.Connection:
     uri = target != name
     connection = sqlite3.connect(target, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=uri)
     try:
         connection.row_factory = sqlite3.Row
-        _prepare(connection, name, synchronous, busy_seconds, wal=not uri and name != MEMORY)
+        _prepare(connection, name, synchronous, busy_seconds, on_upgrade, wal=not uri and name != MEMORY)
     except BaseException:
         connection.close()
         raise
@@ -103,13 +115,24 @@ def find_db(given: str | None, folder: Path, environment: dict[str, str] | os._E
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """One write transaction, whole or not at all; inside another one it is simply a part of that."""
+def transaction(connection: sqlite3.Connection, *, busy_seconds: float | None = None) -> Iterator[sqlite3.Connection]:
+    """One write transaction, whole or not at all; inside another one it is simply a part of that.
+
+    `busy_seconds`: how long to wait for another process's, where that is known to take longer than usual.
+    """
     if connection.in_transaction:
         yield connection
         return
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        if busy_seconds is None:
+            connection.execute("BEGIN IMMEDIATE")
+        else:
+            usual = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout = {int(busy_seconds * 1000)}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {usual}")
         yield connection
         connection.execute("COMMIT")
     except BaseException as error:
@@ -120,7 +143,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_seconds: float, *, wal: bool) -> None:
+def _prepare(
+    connection: sqlite3.Connection,
+    name: str,
+    synchronous: str,
+    busy_seconds: float,
+    on_upgrade: Upgraded | None,
+    *,
+    wal: bool,
+) -> None:
     # One statement, so one moment: another process may be making the file between two.
     version, owner, tables = connection.execute(
         "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
@@ -142,7 +173,7 @@ def _prepare(connection: sqlite3.Connection, name: str, synchronous: str, busy_s
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     if version < SCHEMA_VERSION:
-        _migrate(connection)
+        _migrate(connection, on_upgrade)
 
 
 def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
@@ -158,12 +189,15 @@ def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
             time.sleep(0.01)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, on_upgrade: Upgraded | None = None) -> None:
     from sqlite_utils import Database
 
     # One transaction around all: two processes that open a new file at once queue here, and the second finds it done.
     with transaction(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
         _migrations().apply(Database(connection, execute_plugins=False))
+        if on_upgrade is not None and 0 < version < SCHEMA_VERSION:
+            on_upgrade(connection, version)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -295,6 +329,34 @@ def _migrations() -> Migrations:
         db.execute("CREATE INDEX aliases_name ON aliases (name)")
         db.execute("CREATE INDEX artifacts_active ON artifacts (name, version) WHERE status = 'active'")
 
+    @migrations()
+    def m005_signatures_status_reasons_tags_parts(db: Database) -> None:
+        for column in (
+            "reason TEXT NOT NULL DEFAULT ''",
+            "signer TEXT",
+            "signature BLOB",
+            "status_signer TEXT",
+            "status_signature BLOB",
+        ):
+            db.execute(f"ALTER TABLE artifacts ADD COLUMN {column}")
+        db.execute(
+            "CREATE TABLE tags (name TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, by TEXT NOT NULL,"
+            " at REAL NOT NULL, PRIMARY KEY (name, tag)) STRICT, WITHOUT ROWID"
+        )
+        # What a workflow is pinned to, once more as rows, so that "used by" need not read every workflow.
+        db.execute(
+            "CREATE TABLE parts (digest TEXT NOT NULL, part TEXT NOT NULL, PRIMARY KEY (digest, part))"
+            " STRICT, WITHOUT ROWID"
+        )
+        db.execute("CREATE INDEX parts_part ON parts (part)")
+        db.execute(
+            "INSERT OR IGNORE INTO parts SELECT digest, pins.value FROM artifacts,"
+            " json_each(CASE WHEN json_valid(provenance) THEN provenance ELSE '{}' END, '$.pins') AS pins"
+        )
+        # The highest version of a name that was pruned: a version is never given twice.
+        db.execute("CREATE TABLE pruned (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID")
+        db.execute("CREATE INDEX decisions_artifact ON decisions (artifact)")
+
     return migrations
 
 
@@ -304,6 +366,38 @@ def _hash_bytes(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         return text.encode()
+
+
+def damage(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite finds wrong with the file, in its own words, at most ten things; empty when it is sound."""
+    return [row[0] for row in connection.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+
+
+def backup(connection: sqlite3.Connection, file: Path) -> int:
+    """Copy the registry as it stands into a new file, whole or not at all, while others use it; return its bytes.
+
+    By https://sqlite.org/backup.html, in one go: those who write meanwhile write into the log. Raises Conflict when the
+    file is there, StoreError when it cannot be written or what was copied is damaged.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with closing(sqlite3.connect(part)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, to be carried around
+            wrong = damage(copy)
+        if wrong:
+            raise StoreError(f"'{_file_of(connection)}' is damaged: {wrong[0]}", hint="keep your last good backup")
+        os.link(part, file)
+        return file.stat().st_size
+    except sqlite3.Error as error:
+        raise store_error(str(file), error) from None
+    except FileExistsError:
+        raise Conflict(f"there is a file '{file}' already", hint="name another one") from None
+    except OSError as error:
+        raise StoreError(f"'{file}' could not be written: {error.strerror}") from None
+    finally:
+        for rest in (part, part.with_name(f"{part.name}-journal")):
+            rest.unlink(missing_ok=True)
 
 
 def _file_of(connection: sqlite3.Connection) -> str:

@@ -5,6 +5,7 @@ RiteSmithError
 |- NotFound            3 / 404   no such artifact, run or file
 |- Conflict            4 / 409   version taken, decision already made, run driven by another process
 |- Rejected            5 / 422   the guard or the policy said no; carries findings
+|- Untrusted           5 / 422   not signed, signed by a key that is not trusted, or not what was signed
 |- ForgeError          6 / 502
 |  |- ModelUnavailable           no server configured, or it did not answer
 |  `- ForgeExhausted             nothing acceptable was found; carries what is missing
@@ -71,6 +72,12 @@ class Rejected(RiteSmithError):
         shown = [finding if isinstance(finding, dict) else finding.model_dump(mode="json") for finding in findings]
         super().__init__(message, hint=hint, findings=shown, **facts)
         self.findings = tuple(findings)
+
+
+class Untrusted(RiteSmithError):
+    """Nobody whom the user trusts vouches for it as it stands: unsigned, by another key, or edited since."""
+
+    code, exit_code, http_status = "untrusted", 5, 422
 
 
 class ForgeError(RiteSmithError):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ritesmith import hosts
 from ritesmith.contract import shape_findings
 from ritesmith.db import transaction
-from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable
+from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable, Untrusted
 from ritesmith.forge.compose import Composition, compose
 from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge, normalise
 from ritesmith.models import (
@@ -233,8 +233,11 @@ class Forging:
         best: tuple[int, Artifact, Verdict, Evidence] | None = None
         for artifact, score in self.proposed():
             candidate = self.app.candidate(artifact, score)
-            evidence = self.evidence(candidate, artifact)
-            verdict = judge(candidate, self.request, evidence)
+            try:
+                evidence = self.evidence(candidate, artifact)
+                verdict = judge(candidate, self.request, evidence)
+            except Untrusted as error:
+                evidence, verdict = Evidence(), Verdict(tier="none", reason=error.message)
             self.candidates.append(
                 CandidateReport(
                     ref=artifact.ref,
@@ -287,7 +290,7 @@ class Forging:
         """Run the candidate's own examples and the caller's; nothing is run where the contract cannot fit."""
         if EFFECT_ORDER[candidate.effect] > EFFECT_ORDER[self.request.effect] or contract_fits(candidate, self.request):
             return Evidence(total=len(self.request.examples))
-        rehearse = self.rehearser(artifact)
+        rehearse = self.app.rehearser(artifact)
         own = all(rehearse(example).met for example in self.app.said(artifact).examples)
         passed, messages = 0, []
         for index, raw in enumerate(self.request.examples):
@@ -298,21 +301,6 @@ class Forging:
                 passed += 1
         total = len(self.request.examples)
         return Evidence(own_green=own, passed=passed, failed=total - passed, total=total, messages=tuple(messages))
-
-    def rehearser(self, artifact: Artifact) -> Callable[[Any], Rehearsal]:
-        """How to run one example of this artifact."""
-        limits, sandbox = self.app.policy.limits, self.app.sandbox
-        if artifact.kind == "capability":
-            capability = self.app.library.capability(artifact.digest)
-            return lambda example: rehearse_capability(sandbox, capability, example, limits=limits)
-        workflow = self.app.workflow_of(artifact)
-        parts = {
-            ref: self.app.library.capability(digest)
-            for ref, digest in artifact.provenance.pins.items()
-            if self.app.registry.by_digest(digest).kind == "capability"
-        }
-        library = self.app.library
-        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits, published=library)
 
     @staticmethod
     def rehearse_raw(rehearse: Callable[[Any], Rehearsal], kind: str, raw: Mapping[str, Any]) -> Sequence[str]:
@@ -361,7 +349,7 @@ class Forging:
     def composition(self) -> Composition:
         """What the composer makes of the intent with the published capabilities."""
         artifacts = self.app.registry.newest("capability")
-        contracts: list[Contract] = [self.app.library.capability(each.digest).contract for each in artifacts]
+        contracts = [self.app.contract(each.digest) for each in artifacts]
         effects = {each.name: each.effect for each in artifacts}
         known = set(effects)
 
@@ -422,7 +410,7 @@ class Forging:
         artifacts = self.app.registry.newest("capability")
         artifacts.sort(key=lambda each: (order.get(each.digest, len(order)), each.name))
         allowed = [each for each in artifacts if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[self.request.effect]]
-        contracts = [self.app.library.capability(each.digest).contract for each in allowed]
+        contracts = [self.app.contract(each.digest) for each in allowed]
         return contracts, [each.text for each in allowed[:NEIGHBOURS] if each.digest in order]
 
     def over_budget(self, messages: Sequence[Mapping[str, Any]]) -> str:
@@ -564,6 +552,11 @@ class Forging:
 
     def publish(self, checked: Checked, source: Literal["composed", "model"], **more: Any) -> tuple[Artifact, bool]:
         """Publish what was checked; in a dry run only what it would be is told."""
+        broken = self.app.breaks(checked, more.get("drafted"))
+        if broken:  # only a person may decide that those who use it have to change
+            told = [Finding(code="breaking_change", severity="warning", message=each) for each in broken]
+            checked = checked.model_copy(update={"findings": (*checked.findings, *told)})
+            more["force_approval"] = True
         reply = self.replies[-1] if self.replies else None
         spent = _total(count for each in self.replies for count in (each.tokens_in, each.tokens_out))
         return self.app.publish_checked(

@@ -26,15 +26,19 @@ def content_folder() -> Path:
 
 def read_text(file: Path) -> str:
     """A file's text; NotFound or InvalidInput with what is wrong with it."""
+    return decode(read_bytes(file, INPUT_BYTES_MAX), str(file))
+
+
+def read_bytes(file: Path, most: int) -> bytes:
+    """What is in a file, or `most` bytes and one of it; NotFound or InvalidInput where it cannot be read."""
     try:
         with file.open("rb") as opened:
-            data = opened.read(INPUT_BYTES_MAX + 1)
+            return opened.read(most + 1)
     except FileNotFoundError:
         near = near_miss(file.name, [each.name for each in file.parent.glob("*")] if file.parent.is_dir() else [])
         raise NotFound(f"there is no file '{file}'", hint=f"did you mean '{near}'?" if near else "") from None
     except OSError as error:
         raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
-    return decode(data, str(file))
 
 
 def write_new(file: Path, data: bytes) -> bool:

@@ -484,11 +484,15 @@ class Artifact(Value):
     canonical: str
     """Equal for texts that differ only in layout, comments or local names."""
     status: ArtifactStatus = "active"
+    reason: str = ""
+    """Why it was deprecated or revoked."""
     effect: Effect
     risk: Risk
     created_at: float
     """Seconds since 1970, UTC."""
     provenance: Provenance
+    signer: str | None = None
+    """Public key whose signature is stored with it; None: it is not signed. Whether that is right, `verify` tells."""
 
     @property
     def ref(self) -> str:

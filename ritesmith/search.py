@@ -61,6 +61,18 @@ def index_artifact(
     )
 
 
+def forget_artifact(connection: sqlite3.Connection, digest: str) -> None:
+    """Let one version be found no more."""
+    connection.execute("DELETE FROM search WHERE rowid IN (SELECT number FROM findable WHERE artifact = ?)", (digest,))
+    connection.execute("DELETE FROM findable WHERE artifact = ?", (digest,))
+
+
+def clear_index(connection: sqlite3.Connection) -> None:
+    """Empty the index, to fill it anew."""
+    connection.execute("DELETE FROM search")
+    connection.execute("DELETE FROM findable")
+
+
 def add_phrase(connection: sqlite3.Connection, name: str, phrase: str) -> None:
     """Let the versions of a name be found by one more phrasing."""
     connection.execute(

@@ -97,6 +97,15 @@ def fingerprint(db):
     return {name: (len(found), hashlib.sha256("".join(found).encode()).hexdigest()) for name, found in rows.items()}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def config(tmp_path_factory):
+    """The folder of the keys of all tests, instead of that of the person who runs them."""
+    folder = tmp_path_factory.mktemp("config")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RITESMITH_CONFIG", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def ready(tmp_path_factory):
     """A folder as `ritesmith init --demo` leaves it, made once; copy it, don't write to it."""

@@ -191,6 +191,28 @@ def token(cli):
     return cli("token", awaiting(cli)).out.strip()
 
 
+def tagged(cli):
+    cli("tag", "stats.median@1", "stable")
+    return "stats.median"
+
+
+def exported(cli):
+    return cli("export", "orders.refund", "--json").json["file"]
+
+
+def untrusted(cli):
+    key = "5866666666666666666666666666666666666666666666666666666666666666"  # the base point of the curve
+    if key in cli("trust", "list").out:
+        cli("trust", "remove", key)
+    return key
+
+
+def trusted(cli):
+    key = untrusted(cli)
+    cli("trust", "add", key, "--name", "somebody")
+    return key
+
+
 COMMANDS = {
     "init": lambda cli: ["init"],
     "init --demo": lambda cli: ["init", "--demo"],
@@ -203,6 +225,27 @@ COMMANDS = {
     "search for nothing": lambda cli: ["search", "xylophone"],
     "show a workflow": lambda cli: ["show", "orders.refund"],
     "show a capability": lambda cli: ["show", "stats.average@1"],
+    "list, narrowed and sorted": lambda cli: ["list", "--risk", "low", "--sort", "uses", "--limit", "3", "--versions"],
+    "list of nothing": lambda cli: ["list", "--status", "revoked"],
+    "show --uses": lambda cli: ["show", "orders.refund", "--uses"],
+    "show --used-by": lambda cli: ["show", "payments.refund", "--used-by"],
+    "show --uses of one without parts": lambda cli: ["show", "stats.average", "--uses"],
+    "diff": lambda cli: ["diff", "stats.average", "stats.median"],
+    "stats": lambda cli: ["stats"],
+    "deprecate": lambda cli: ["deprecate", "stats.median@1", "--reason", "use stats.average"],
+    "revoke": lambda cli: ["revoke", "payments.refund@1", "--reason", "it pays twice"],
+    "tag": lambda cli: ["tag", "stats.median@1", "stable"],
+    "tag --remove": lambda cli: ["tag", tagged(cli), "stable", "--remove"],
+    "export": lambda cli: ["export", "orders.refund"],
+    "import": lambda cli: ["import", exported(cli)],
+    "prune": lambda cli: ["prune"],
+    "verify": lambda cli: ["verify", "stats.average"],
+    "verify --no-examples": lambda cli: ["verify", "--no-examples"],
+    "backup": lambda cli: ["backup", "copy.db"],
+    "rebuild": lambda cli: ["rebuild"],
+    "trust list": lambda cli: ["trust", "list"],
+    "trust add": lambda cli: ["trust", "add", untrusted(cli)],
+    "trust remove": lambda cli: ["trust", "remove", trusted(cli)],
     "policy explain": lambda cli: ["policy", "explain", "orders.refund"],
     "run": lambda cli: ["run", "stats.average", "--input", '{"numbers": [1, 2, 6]}'],
     "run that waits": lambda cli: ["run", "orders.refund", "--input", "@order.json"],
@@ -243,6 +286,11 @@ REFUSED = {
     "conflict": (["approve", "orders.refund@1"], 4, "conflict"),
     "rejected": (["publish", "bad.lua"], 5, "rejected"),
     "nothing forged": (["forge", "frobnicate the quantum zebra"], 6, "forge_exhausted"),
+    "no key": (["trust", "add", "ann"], 2, "invalid_input"),
+    "no tag": (["tag", "stats.median", "stable", "--remove"], 3, "not_found"),
+    "no reason": (["revoke", "stats.median@1"], 2, "usage"),
+    "no bundle": (["import", "order.json"], 2, "invalid_input"),
+    "a file that is there": (["backup", "order.json"], 4, "conflict"),
     "no registry": (["--db", "order.json", "list"], 9, "store_error"),
 }
 
@@ -311,7 +359,7 @@ def test_show_source_is_the_stored_text(cli, place):
     assert (again["artifact"], again["new"]) == ("stats.average@1", False)
 
 
-@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "store get", "policy explain"])
+@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "trust add", "policy explain"])
 def test_every_command_has_help(cli, name):
     done = cli(*name.split(), "--help")
     assert done.code == 0

@@ -283,8 +283,8 @@ def writer(folder: Path, namespace: str) -> Path:
 
 def test_a_persons_write_is_active_and_a_movement_of_money_waits(tmp_path: Path) -> None:
     with RiteSmith(tmp_path / "registry.db") as app:
-        plain, _ = app.publish_file(writer(tmp_path, "notes"))
-        pays, _ = app.publish_file(writer(tmp_path, "payments"))
+        plain = app.publish_file(writer(tmp_path, "notes")).artifact
+        pays = app.publish_file(writer(tmp_path, "payments")).artifact
         assert (plain.status, plain.risk) == ("active", "medium")
         assert (pays.status, pays.risk) == ("draft", "critical")
         [approved] = app.approve_artifact(pays.ref, by="ann", digest=pays.digest)
@@ -310,8 +310,8 @@ def test_a_bundled_artifact_that_the_project_denies_is_left_out(tmp_path: Path) 
 
 def test_a_stricter_policy_holds_for_what_was_published_before(tmp_path: Path) -> None:
     with RiteSmith(tmp_path / "registry.db") as app:
-        plain, _ = app.publish_file(writer(tmp_path, "notes"))
-        pays, _ = app.publish_file(writer(tmp_path, "payments"))
+        plain = app.publish_file(writer(tmp_path, "notes")).artifact
+        pays = app.publish_file(writer(tmp_path, "payments")).artifact
     project(tmp_path, RULE.format("deny", 'functions = ["store.put"]'))
     with RiteSmith(tmp_path / "registry.db") as app:
         with pytest.raises(Rejected, match="we say so"):
@@ -328,8 +328,8 @@ def test_a_part_that_was_revoked_is_found_by_the_check_and_keeps_the_whole_from_
      "examples": [{"input": {"id": "a"}, "output": {"version": 1}, "store_after": {"notes": {"a": {"id": "a"}}}}]}"""
     (tmp_path / "flow.json").write_text(flow, encoding="utf-8")
     with RiteSmith(tmp_path / "registry.db") as app:
-        part, _ = app.publish_file(writer(tmp_path, "notes"))
-        whole, _ = app.publish_file(tmp_path / "flow.json")
+        part = app.publish_file(writer(tmp_path, "notes")).artifact
+        whole = app.publish_file(tmp_path / "flow.json").artifact
         app.registry.set_status(part.digest, "deprecated")
         assert [each.code for each in app.check_file(tmp_path / "flow.json").findings] == ["deprecated_version"]
         assert app.start(whole.ref, {"id": "a"})
@@ -341,7 +341,7 @@ def test_a_part_that_was_revoked_is_found_by_the_check_and_keeps_the_whole_from_
 
 def test_an_approval_names_the_version_that_was_read(tmp_path: Path) -> None:
     with RiteSmith(tmp_path / "registry.db") as app:
-        pays, _ = app.publish_file(writer(tmp_path, "payments"))
+        pays = app.publish_file(writer(tmp_path, "payments")).artifact
         with pytest.raises(InvalidInput, match="does not say which version was read"):
             app.approve_artifact(pays.name)
         assert app.approve_artifact(pays.digest[:12]) == [pays]

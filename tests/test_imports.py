@@ -16,6 +16,7 @@ SLOW = {
     "rich",
     "sqlite_utils",
     "lupa",
+    "nacl",
     "tree_sitter",
     "httpx",
     "sqlite3",

@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "hosts": VALUES | {"grants", "schemas", "settings", "hosts"},
     "db": {"errors"},
     "search": VALUES,
-    "registry": VALUES | {"db", "contract", "search"},
+    "signing": {"errors"},
+    "registry": VALUES | {"db", "contract", "search", "signing"},
     "state": VALUES,
     "saga": VALUES | {"expr", "state"},
     "journal": VALUES | {"db", "saga"},
@@ -38,6 +39,8 @@ MAY_IMPORT = {
     "fork": VALUES | {"saga"},
     "replay": VALUES | {"saga", "step"},
     "rehearsal": VALUES | {"db", "engine", "expr", "hosts", "journal", "saga", "sandbox", "step"},
+    "bundle": VALUES | {"contract", "json_text", "signing"},
+    "compare": VALUES | {"expr"},
     "trace": VALUES | {"saga"},
     "diagram": VALUES | {"trace"},
     "forge": VALUES | {"contract", "expr", "json_text", "schemas", "forge"},
@@ -55,12 +58,13 @@ ONLY_IN = {
     "referencing": {"schemas"},
     "re2": {"schemas"},
     "sqlite_utils": {"db"},
+    "nacl": {"signing"},
     "sqlite3": {"db", "registry", "journal", "search", "hosts"},
     "psycopg": {"hosts"},
     "rich": {"cli"},
     "click": {"cli"},
 }
-KNOWS_THE_ORDER = {"app", "forging", "runs"}
+KNOWS_THE_ORDER = {"app", "artifacts", "forging", "runs"}
 
 
 def modules():

@@ -1,4 +1,7 @@
-"""The commands: each reads its words, makes one call on `app`, and shows what comes back. `runs` has those on runs."""
+"""The commands: each reads its words, makes one call on `app`, and shows what comes back.
+
+Those on what is in the registry are in `artifacts`, those on runs in `runs`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ritesmith import __version__
-from ritesmith.cli import runs
+from ritesmith.cli import artifacts, runs
 from ritesmith.cli.options import Group, emit, json_of, talk, with_app, with_json
 from ritesmith.errors import ForgeError, InvalidInput
 
@@ -170,18 +173,29 @@ def check(app: RiteSmith, file: Path, dry_run: bool, as_json: bool) -> int:
 
 @ritesmith.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--breaking", is_flag=True, help="Publish it even if it breaks those who use the version before.")
+@click.option("--anyway", is_flag=True, help="Publish it even if only layout, comments or local names differ.")
 @with_json
 @with_app
-def publish(app: RiteSmith, file: Path, as_json: bool) -> None:
+def publish(app: RiteSmith, file: Path, breaking: bool, anyway: bool, as_json: bool) -> None:
     """Check FILE and publish it.
 
-    The same text again changes nothing, another text is the next version.
+    The same text again changes nothing, another text is the next version, if it changes anything.
     """
-    artifact, new = app.publish_file(file)
+    done = app.publish_file(file, breaking=breaking, anyway=anyway)
+    artifact = done.artifact
     if as_json:
-        emit({"artifact": artifact.ref, "digest": artifact.digest, "status": artifact.status, "new": new})
+        told = {"artifact": artifact.ref, "digest": artifact.digest, "status": artifact.status, "new": done.new}
+        emit({**told, "same_as": done.same_as, "twins": done.twins, "breaking": done.breaking})
         return
-    click.echo(f"{'published' if new else 'already there:'} {artifact.ref} ({artifact.status}, {artifact.digest[:12]})")
+    verb = "published" if done.new else "nothing changed:" if done.same_as else "already there:"
+    click.echo(f"{verb} {artifact.ref} ({artifact.status}, {artifact.digest[:12]})")
+    if done.same_as:
+        talk(f"it differs from {done.same_as} only in layout, comments or local names; --anyway publishes it")
+    for reason in done.breaking:
+        talk(f"breaking: {reason}")
+    for twin in done.twins:
+        talk(f"{twin} differs from it only in layout, comments or local names")
     if artifact.status == "draft":
         talk(f"it waits for a person's approval: ritesmith approve {artifact.ref}")
 
@@ -189,16 +203,8 @@ def publish(app: RiteSmith, file: Path, as_json: bool) -> None:
 # ---------------------------------------------------------------- the registry
 
 
-@ritesmith.command("list")
-@click.option("--kind", type=click.Choice(["capability", "workflow"]))
-@with_json
-@with_app
-def list_(app: RiteSmith, kind: Any, as_json: bool) -> None:
-    """List the newest version of every artifact."""
-    from ritesmith.cli import show
-
-    rows = app.listing(kind)
-    emit({"artifacts": rows}) if as_json else show.artifacts(rows)
+for each in artifacts.LOOKING:
+    ritesmith.add_command(each)
 
 
 @ritesmith.command()
@@ -215,27 +221,6 @@ def search(app: RiteSmith, query: str, limit: int, as_json: bool) -> None:
 
     rows = app.found(query, limit)
     emit({"query": query, "artifacts": rows}) if as_json else show.artifacts(rows, query)
-
-
-@ritesmith.command("show")
-@click.argument("reference")
-@click.option("--source", is_flag=True, help="Only the stored text.")
-@with_json
-@with_app
-def show_(app: RiteSmith, reference: str, source: bool, as_json: bool) -> None:
-    """Show one artifact whole.
-
-    REFERENCE is a NAME, NAME@VERSION or digest.
-    """
-    from ritesmith.cli import show
-
-    details = app.details(reference)
-    if as_json:
-        emit(details)
-    elif source:
-        click.echo(details["text"])
-    else:
-        show.artifact(details)
 
 
 @ritesmith.group(cls=Group)
@@ -265,7 +250,7 @@ def policy_explain(app: RiteSmith, reference: str, source: str | None, as_json: 
     emit(told) if as_json else show.policy(told)
 
 
-for each in runs.COMMANDS:
+for each in (*artifacts.KEEPING, *runs.COMMANDS):
     ritesmith.add_command(each)
 
 

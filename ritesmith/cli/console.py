@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import click
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -37,9 +40,26 @@ STATUS_STYLE = {
     "waiting": "cyan",
     "sleeping": "cyan",
     "draft": "yellow",
+    "deprecated": "yellow",
+    "revoked": "red",
     "retrying": "yellow",
 }
 MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
+
+
+@contextmanager
+def paged() -> Iterator[None]:
+    """What is printed meanwhile, through a pager where it does not fit on a terminal; as it is anywhere else."""
+    if not out.is_terminal or not sys.stdin.isatty():
+        yield
+        return
+    with out.capture() as captured:
+        yield
+    text = captured.get()
+    if text.count("\n") < out.height:
+        out.file.write(text)
+    else:
+        click.echo_via_pager(text, color=True)
 
 
 def styled(word: str) -> Text:
@@ -49,7 +69,7 @@ def styled(word: str) -> Text:
 def columns(*names: str, title: str | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for column in names:
-        right = column in ("score", "seconds", "fuel", "entries")
+        right = column in ("score", "seconds", "fuel", "entries", "uses", "runs", "failed")
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=right)
     return table
 

@@ -22,6 +22,7 @@ from ritesmith.cli.console import (
     fields,
     known,
     out,
+    paged,
     short_json,
     styled,
     when,
@@ -173,10 +174,11 @@ def artifact(details: Mapping[str, Any]) -> None:
     ref = f"{details['name']}@{details['version']}"
     pairs: list[tuple[str, RenderableType]] = [
         ("intent", Text(details["intent"])),
-        ("status", styled(details["status"])),
+        ("status", _status(details)),
         ("effect", f"{details['effect']} (risk {details['risk']})"),
         ("digest", details["digest"]),
-        ("source", f"{provenance['source']}, {when(details['created_at'])}, {provenance['lua_version']}"),
+        ("source", Text(_source(details))),
+        ("signed by", _signer(details["signature"])),
     ]
     if details["description"]:
         pairs.insert(1, ("description", Text(details["description"])))
@@ -185,17 +187,59 @@ def artifact(details: Mapping[str, Any]) -> None:
     trial = provenance["trial"]
     if trial.get("cases"):
         pairs.append(("trial", f"{_trial(trial)}; {_spent(trial)}"))
+    checked = [f"guard {provenance['guard_version']}", f"policy {provenance['policy_digest'][:12]}"]
+    if provenance["findings"]:
+        checked.append(counted(len(provenance["findings"]), "finding"))
+    pairs.append(("checked by", ", ".join(checked)))
+    if details["uses"]:
+        pairs.append(("uses", f"{counted(details['uses'], 'run')}, the last {when(details['last_run_at'])}"))
+    if details["tags"]:
+        pairs.append(("tags", ", ".join(f"{tag} (version {version})" for tag, version in details["tags"].items())))
     if details["aliases"]:
         pairs.append(("aliases", Text("\n".join(details["aliases"]))))
     if provenance["pins"]:
         pairs.append(
             ("made of", Text("\n".join(f"{part} {digest[:12]}" for part, digest in provenance["pins"].items())))
         )
+    for side, what in (("used_by", "used by"), ("twins", "same code")):
+        if details[side]:
+            pairs.append((what, ", ".join(details[side])))
     for name, grant in contract.get("grants", {}).items():
         pairs.append(("grant", Text(f"{name} {json.dumps(grant)}")))
     versions = ", ".join(f"{each['version']} ({each['status']})" for each in details["versions"])
-    out.print(f"[bold]{details['kind']} {ref}[/bold]")
-    out.print(fields([*pairs, ("versions", versions)]))
+    with paged():
+        out.print(f"[bold]{details['kind']} {ref}[/bold]")
+        out.print(fields([*pairs, ("versions", versions)]))
+        _body(details)
+        if details["history"]:
+            table = columns("history", "what", "why")
+            for each in details["history"]:
+                table.add_row(when(each["at"]), each["tier"], Text(" ".join((each["intent"], each["reason"])).strip()))
+            out.print(table)
+
+
+def _status(details: Mapping[str, Any]) -> Text:
+    reason = f": {details['reason']}" if details["reason"] else ""
+    return styled(details["status"]).append(reason)
+
+
+def _source(details: Mapping[str, Any]) -> str:
+    provenance = details["provenance"]
+    by = f" by {provenance['author']}" if provenance["author"] else ""
+    parts = [f"{provenance['source']}{by}", when(details["created_at"]), provenance["lua_version"]]
+    if provenance["intent"] not in ("", details["intent"]):
+        parts.append(f"for {provenance['intent']!r}")
+    return ", ".join(parts)
+
+
+def _signer(signature: Mapping[str, Any]) -> Text:
+    if signature["problem"]:
+        return Text(signature["problem"], style="red")
+    return Text(f"{signature['of'] or ''} ({signature['key'][:12]})".strip())
+
+
+def _body(details: Mapping[str, Any]) -> None:
+    contract = details["contract"]
     for side in ("input", "output"):
         if isinstance(contract.get(side), dict):
             out.print(_schema(side, contract[side]))
