@@ -55,6 +55,10 @@ NO_MODEL = (
 )
 
 
+Made = tuple[str, str, Artifact | None, tuple[str, ...]]
+"""What a tier came to: its result, the reason, the artifact, and all that was published."""
+
+
 class TierReport(Value):
     """What one tier of the forge did."""
 
@@ -133,20 +137,28 @@ class Forging:
         self.findings: tuple[Finding, ...] = ()
         self.replies: list[Reply] = []
         self.asked: list[str] = []
+        self.decided = 0
+        """The last decision that was looked at."""
+        self.tier, self.tier_began = "", 0.0
+        self.made: ForgeReport | None = None
+        """What was published and remembered."""
         self.frozen: dict[str, dict[str, Schema | None]] = {}
         self.began = perf_counter()
 
     def run(self) -> ForgeReport:
         """Try the tiers in order; the report of the first that came to something, or ForgeExhausted with it."""
+        self.decided = self.app.registry.last_decision()
         for tier in (self.reuse, self.compose, self.author):
-            began = perf_counter()
+            self.tier, self.tier_began = tier.__name__, perf_counter()
             try:
                 result, reason, artifact, published = tier()
             except ModelUnavailable as error:
-                self.told(tier.__name__, "none", error.message, began)
+                self.told("none", error.message)
                 error.facts["report"] = self.report("none", error.message, None, ()).model_dump(mode="json")
                 raise
-            self.told(tier.__name__, result, reason, began)
+            if self.made is not None:
+                return self.made
+            self.told(result, reason)
             if artifact is not None:
                 report = self.report(result, reason, artifact, published)
                 if not self.dry_run:
@@ -160,9 +172,32 @@ class Forging:
             report=report.model_dump(mode="json"),
         )
 
-    def told(self, tier: str, result: str, reason: str, began: float) -> None:
-        """Keep what a tier came to."""
-        self.tiers.append(TierReport(tier=tier, result=result, reason=reason, seconds=perf_counter() - began))
+    def told(self, result: str, reason: str) -> None:
+        """Keep what the tier came to."""
+        seconds = perf_counter() - self.tier_began
+        self.tiers.append(TierReport(tier=self.tier, result=result, reason=reason, seconds=seconds))
+
+    def unless_met(self, make: Callable[[], Made]) -> Made:
+        """Publish with `make`, and remember it in the same transaction, unless the same was made meanwhile.
+
+        Of two processes that are asked the same thing at once the second finds what the first has made, and uses that
+        if it answers this request too.
+        """
+        registry = self.app.registry
+        while True:
+            with transaction(self.app.connection):
+                since, self.decided = self.decided, registry.last_decision()
+                if not registry.made_since(since, self.request.intent):
+                    made = result, reason, artifact, published = make()
+                    if not self.dry_run and artifact is not None:
+                        self.told(result, reason)
+                        self.made = self.report(result, reason, artifact, published)
+                        self.remember(self.made, artifact)
+                    return made
+            self.candidates.clear()
+            met = self.reuse()
+            if met[2] is not None:
+                return met
 
     def remember(self, report: ForgeReport, artifact: Artifact) -> None:
         """Log the decision; the caller's words find what was made for them, or will once it is approved."""
@@ -228,7 +263,7 @@ class Forging:
 
     # ------------------------------------------------------------ reuse
 
-    def reuse(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+    def reuse(self) -> Made:
         """Look what is there; contract and executed examples decide."""
         best: tuple[int, Artifact, Verdict, Evidence] | None = None
         for artifact, score in self.proposed():
@@ -312,7 +347,7 @@ class Forging:
 
     # ------------------------------------------------------------ compose
 
-    def compose(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+    def compose(self) -> Made:
         """Put it together from what is there, without a model."""
         composition = self.composition()
         self.gaps = composition.gaps
@@ -335,8 +370,12 @@ class Forging:
             parts = ", ".join(node["capability"] for node in draft["nodes"] if node["kind"] == "task")
             proof = f"; {len(examples)} of {len(examples)} caller's examples pass" if examples else ""
             reason = f"made of {parts}{proof}"
-            artifact, new = self.publish(checked, "composed", force_approval=not examples)
-            return "composed", reason, artifact, (artifact.ref,) if new else ()
+
+            def make(checked: Checked = checked, reason: str = reason) -> Made:
+                artifact, new = self.publish(checked, "composed", force_approval=not examples)
+                return "composed", reason, artifact, (artifact.ref,) if new else ()
+
+            return self.unless_met(make)
         return "none", f"what could be composed does not pass: {self.findings[0].message}", None, ()
 
     def free_name(self, name: str) -> str:
@@ -364,7 +403,7 @@ class Forging:
 
     # ------------------------------------------------------------ author
 
-    def author(self) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+    def author(self) -> Made:
         """Have a model write what is missing; repair by findings, and accept on examples that it never saw."""
         if self.settings is None:
             return "none", "no model is configured", None, ()
@@ -510,9 +549,7 @@ class Forging:
             if schemas[side] != first[side]
         ]
 
-    def accept(
-        self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]
-    ) -> tuple[str, str, Artifact | None, tuple[str, ...]]:
+    def accept(self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]) -> Made:
         """Publish all of a draft that passed, or nothing when an example that was held back is not met."""
         main = checked[-1]
         unseen = self.request.examples[len(self.request.examples) - held_back :] if held_back else ()
@@ -524,17 +561,20 @@ class Forging:
                 return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
         prompt = hashlib.sha256(_text(messages).encode()).hexdigest()
         used = self.app.capabilities_of(main.workflow, drafted) if main.workflow is not None else {}
-        artifacts: list[tuple[Artifact, bool]] = []
-        with transaction(self.app.connection):
+        total = len(self.request.examples)
+        reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
+        reason += f"; {total} of {total} caller's examples pass" if total else ""
+
+        def make() -> Made:
+            artifacts: list[tuple[Artifact, bool]] = []
             for one in (*(part for part in checked[:-1] if part.name in used), main):
                 before = {artifact.name: artifact for artifact, _ in artifacts}
                 # A model's own examples prove nothing about the intent: without the caller's, a person decides.
                 waits = not self.request.examples
                 artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before, force_approval=waits))
-        total = len(self.request.examples)
-        reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
-        reason += f"; {total} of {total} caller's examples pass" if total else ""
-        return "authored", reason, artifacts[-1][0], tuple(artifact.ref for artifact, new in artifacts if new)
+            return "authored", reason, artifacts[-1][0], tuple(artifact.ref for artifact, new in artifacts if new)
+
+        return self.unless_met(make)
 
     def draft_rehearser(self, main: Checked, drafted: Mapping[str, Capability]) -> Callable[[Any], Rehearsal]:
         """How to run one example of a draft that is not published."""

@@ -461,6 +461,18 @@ class Registry:
         phrase = self.normalise(intent)
         return list(dict.fromkeys(row["artifact"] for row in rows if self.normalise(row["intent"]) == phrase))
 
+    def last_decision(self) -> int:
+        """The number of the newest decision; 0 when there is none."""
+        return int(self.connection.execute("SELECT coalesce(max(id), 0) FROM decisions").fetchone()[0])
+
+    def made_since(self, decision: int, intent: str) -> bool:
+        """Whether the forge made something for this very phrasing after a decision."""
+        rows = self.connection.execute(
+            "SELECT intent FROM decisions WHERE id > ? AND tier IN ('composed', 'authored')", (decision,)
+        )
+        phrase = self.normalise(intent)
+        return any(self.normalise(row["intent"]) == phrase for row in rows)
+
     def history(self, name: str, version: int) -> list[dict[str, Any]]:
         """What was decided on one version, oldest first: at, tier, intent, reason, report."""
         rows = self.connection.execute(

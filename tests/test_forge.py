@@ -6,7 +6,9 @@ import sqlite3
 import pytest
 from conftest import environment, fingerprint, interrupt, start, until
 
+from ritesmith.app import RiteSmith
 from ritesmith.errors import StoreError
+from ritesmith.forging import Forging
 from ritesmith.registry import Registry
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 
@@ -742,3 +744,53 @@ def test_a_repair_cannot_weaken_the_contract(forge):
 def test_a_repair_may_change_a_schema_that_was_wrong(forge):
     done = forge(INTENT, replies=[lua(output={"type": "objet"}), lua()], examples=EXAMPLES)
     assert done.json["artifact"] == "text.initials@1"
+
+
+# ---------------------------------------------------------------- at once
+
+
+def test_two_processes_that_forge_one_intent_at_once_end_with_one_artifact(place):
+    words = ["forge", "parse this csv, group the rows by city, and give the average of price per city", "--json"]
+    both = [start(*words, folder=place) for _ in range(2)]
+    told = [json.loads(each.communicate()[0]) for each in both]
+    assert [each.returncode for each in both] == [0, 0]
+    assert len({each["artifact"] for each in told}) == 1
+    assert sorted(each["tier"] for each in told) == ["composed", "exact"]
+    assert sum(len(each["published"]) for each in told) == 1
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["it answers", "it does not answer"])
+def test_what_another_made_meanwhile_for_the_same_words_is_used_if_it_answers(forge, monkeypatch, answers):
+    body = GOOD if answers else GOOD.replace("string.upper", "string.lower")
+    small = [
+        {"input": each["input"], "output": {"initials": each["output"]["initials"].lower()}} for each in EXAMPLES[:2]
+    ]
+    theirs = lua(body, name="people.monogram", **({} if answers else {"examples": small}))
+    unless_met, others = Forging.unless_met, []
+
+    def late(forging, make):
+        if not others:
+            with RiteSmith.open(str(forge.db)) as app:
+                checked = app.check_text(theirs.removeprefix("```lua\n").removesuffix("```\n"), "monogram.lua")
+                others.append(app.publish_checked(checked, source="person", author="somebody")[0])
+                app.registry.log_decision(INTENT, "authored", others[0].ref, "", {})
+        return unless_met(forging, make)
+
+    monkeypatch.setattr(Forging, "unless_met", late)
+    report = forge(INTENT, replies=[lua()], examples=EXAMPLES).json
+    made = forge.rows("SELECT name FROM artifacts WHERE name = 'text.initials'")
+    if answers:
+        assert (report["tier"], report["artifact"], made) == ("exact", "people.monogram@1", [])
+    else:
+        assert (report["tier"], report["artifact"], len(made)) == ("authored", "text.initials@1", 1)
+    assert report["tokens"] == 120  # what was spent is told all the same
+
+
+def test_what_the_forge_makes_of_a_name_that_it_breaks_waits_for_a_person(forge, cli):
+    assert forge(INTENT, replies=[lua()], examples=EXAMPLES).code == 0
+    asked = [{"input": {"full": "Ada Lovelace"}, "output": {"initials": "AL"}}]
+    other = lua(GOOD.replace("input.name", "input.full"), input=obj(full=TEXT), examples=[*asked, *asked])
+    report = forge("initials of a full name", "--name", "text.initials", replies=[other], examples=asked).json
+    assert (report["artifact"], report["status"]) == ("text.initials@2", "draft")
+    findings = cli("show", "text.initials@2", "--json").json["provenance"]["findings"]
+    assert "breaking_change" in {each["code"] for each in findings}

@@ -228,6 +228,17 @@ def test_the_projects_own_files_lie_under_no_root(home, path):
         assert call.fails("file.read", root="all", path="secrets.toml").code == "not_configured"
 
 
+@pytest.mark.parametrize("path", [".", "keys", "keys/below"])
+def test_the_signing_key_lies_under_no_root(tmp_path, home, monkeypatch, path):
+    config = tmp_path / "user" / "keys"
+    (config / "below").mkdir(parents=True)
+    monkeypatch.setenv("RITESMITH_CONFIG", str(config))
+    root = FileRoot(path=str(tmp_path / "user" / path), write=True)
+    with Caller(Settings(files={"all": root}, folder=home)) as call:
+        assert call.fails("file.read", root="all", path="signing.key").code == "not_configured"
+        assert call.fails("file.write", root="all", path="trusted.keys", content="").code == "not_configured"
+
+
 # ---------------------------------------------------------------- unavailable
 
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "grants", "schemas", "toml_file", "guard"},
     "sandbox": VALUES | {"sandbox"},
-    "hosts": VALUES | {"grants", "schemas", "settings", "hosts"},
+    "hosts": VALUES | {"grants", "schemas", "settings", "signing", "hosts"},
     "db": {"errors"},
     "search": VALUES,
     "signing": {"errors"},

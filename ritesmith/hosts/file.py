@@ -22,6 +22,7 @@ from typing import Any
 from ritesmith.hosts.base import REPLY_BYTES_MAX, HostEnvironment, HostFailure, host_function, reply_bytes
 from ritesmith.models import JSON
 from ritesmith.settings import FileRoot, Settings
+from ritesmith.signing import Keys
 
 ROOT = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}
 PATH = {
@@ -189,6 +190,10 @@ def _folder_of(root: FileRoot, settings: Settings) -> Path:
     if home.is_relative_to(folder) or folder.is_relative_to(home / GUARDRAILS):
         message = f"the root '{root.path}' holds the project's own settings, secrets, policy or registry"
         raise HostFailure("not_configured", f"{message}; declare a folder below, such as 'data'")
+    keys = Keys.of(os.environ).folder
+    if keys is not None and (keys.resolve().is_relative_to(folder) or folder.is_relative_to(keys.resolve())):
+        message = f"the root '{root.path}' holds the key that you sign with, or those that you trust"
+        raise HostFailure("not_configured", f"{message}; declare another folder")
     return folder
 
 
