@@ -886,3 +886,69 @@ def test_demo_files_are_written_whole_or_not_at_all(cli, place):
     assert (told["written"], told["kept"]) == (["refund_examples.json"], ["order.json"])
     assert Path("order.json").read_text() == kept
     assert [each.name for each in place.iterdir() if each.name.startswith(".")] == []
+
+
+# ---------------------------------------------------------------- the registry on a terminal
+
+
+def test_a_long_list_is_paged_on_a_terminal_and_only_there(counter):
+    (counter / "pager").write_text("#!/bin/sh\nsed 's/^/paged: /'\n")
+    (counter / "pager").chmod(0o755)
+    pager = {"PAGER": str(counter / "pager")}
+    for words in (["list"], ["show", "orders.refund"]):
+        code, shown = on_a_terminal(*words, folder=counter, LINES="24", **pager)
+        assert code == 0
+        assert shown.count("paged: ") > 24
+        assert "paged" not in child(*words, folder=counter, env=environment(**pager)).out
+    code, shown = on_a_terminal("list", "--limit", "1", folder=counter, LINES="24", **pager)
+    assert code == 0
+    assert "paged" not in shown
+    assert "1 artifact" in shown
+
+
+def test_a_reader_that_leaves_the_pager_early_is_no_error(counter):
+    code, _ = on_a_terminal("list", folder=counter, LINES="24", PAGER="true")
+    assert code == 0
+
+
+def test_a_difference_is_shown_side_by_side_and_in_colour_on_a_terminal(counter, cli, place):
+    changed = COUNT.replace("found.value.count + 1", "1 + found.value.count").replace("how often", "how many times")
+    (place / "count.lua").write_text(changed)
+    assert cli("publish", "count.lua").code == 0
+    code, shown = on_a_terminal("diff", "probe.count", folder=counter, PAGER="cat", COLUMNS="160")
+    assert code == 0
+    [row] = [line for line in shown.splitlines() if "1 + found.value.count" in line]
+    assert re.search(r"\x1b\[31m- .*found\.value\.count \+ 1.*\x1b\[32m\+ .*1 \+ found\.value\.count", row)
+    plain = cli("diff", "probe.count")
+    assert re.search(r"- +if found.*\+ +if found", plain.out)
+    assert "$.intent" in plain.out
+
+
+def test_every_refusal_of_an_artifact_has_its_exit_code_and_its_reason(counter, cli, place):
+    assert cli("deprecate", "probe.count@1", "--reason", "slow").code == 0
+    assert "probe.count@1' is deprecated" in cli("deprecate", "probe.count@1").err
+    refused = cli("revoke", "probe.count@1", "--reason", "it lies", "--by", "ann", "--json").json
+    assert refused["used_by"] == ["probe.nap@1", "probe.two@1"]
+    done = cli("run", "probe.two")
+    assert done.code == 4
+    assert "'probe.count@1' was revoked (it lies)" in done.err
+    assert cli("verify", "probe.two").code == 5
+    assert cli("export", "probe.two").code == 4
+    with closing(sqlite3.connect(place / "registry.db")) as connection, connection:
+        connection.execute("UPDATE artifacts SET signature = NULL WHERE name = 'stats.median'")
+        connection.execute("UPDATE artifacts SET text = 'x' WHERE name = 'stats.sum'")
+    unsigned = cli("run", "stats.median", "--input", '{"numbers": [1]}', "--json")
+    assert (unsigned.code, unsigned.json["error"]["code"]) == (5, "untrusted")
+    edited = cli("run", "stats.sum", "--input", '{"numbers": [1]}', "--json")
+    assert (edited.code, edited.json["error"]["code"]) == (9, "store_error")
+    assert "is not signed" in cli("show", "stats.median").words
+
+
+def test_a_key_that_is_trusted_stands_in_the_list_until_it_is_not(cli):
+    key = trusted(cli)
+    told = cli("trust", "list", "--json").json
+    assert {"key": key, "name": "somebody"} in told["trusted"]
+    assert re.fullmatch("[0-9a-f]{64}", told["own"])
+    assert cli("trust", "add", key).code == 4
+    assert cli("trust", "remove", key).code == 0
+    assert cli("trust", "remove", key).code == 3
