@@ -70,6 +70,29 @@ def test_reading_accounts_while_writing_notes_is_no_movement_of_money() -> None:
     assert decide(BUNDLED, subject("person", grants=grants)).risk == "medium"
 
 
+@pytest.mark.parametrize(
+    ("function", "grant", "decided"),
+    [
+        ("http.get_json", {}, ("read", "low", "allow")),
+        ("http.request", {}, ("read", "low", "allow")),
+        ("http.request", {"methods": ["GET", "HEAD"]}, ("read", "low", "allow")),
+        ("http.request", {"methods": ["GET", "POST"]}, ("write", "medium", "approve")),
+        ("http.request", {"methods": ["DELETE"]}, ("write", "high", "approve")),
+        ("http.post_json", {}, ("write", "medium", "approve")),
+        ("notify.webhook", {}, ("write", "medium", "approve")),
+    ],
+    ids=str,
+)
+def test_http_that_only_reads_is_allowed_and_what_writes_is_looked_at(
+    function: str, grant: dict[str, Any], decided: tuple[str, str, str]
+) -> None:
+    grants = {function: {"hosts": ["api.example.com"], **grant}}
+    said = Contract(name="test.it", intent="to be tried", input={}, output={}, grants=grants)
+    facts = subject_of([said], CATALOG, source="model", limits=Limits())
+    decision = decide(BUNDLED, facts)
+    assert (facts.effect, decision.risk, decision.action) == decided
+
+
 def test_without_rules_everything_is_denied_and_critical() -> None:
     decision = decide(Policy(), subject("bundled", "pure"))
     assert (decision.action, decision.rule, decision.risk) == ("deny", "", "critical")

@@ -22,8 +22,12 @@ EFFECTS = {
     "email.send": "write",
     "file.read": "read",
     "file.write": "write",
+    "http.get_json": "read",
+    "http.post_json": "write",
+    "http.request": "write",
     "id.new": "pure",
     "log.info": "pure",
+    "notify.webhook": "write",
     "random.integer": "pure",
     "random.number": "pure",
     "sql.query": "read",
@@ -85,8 +89,11 @@ def test_a_declaration_holds_together(name: str) -> None:
         assert schema["additionalProperties"] is False
     for plural, schema in declaration.narrows.items():
         assert schema_problems(schema) == []
-        argument = {"recipients": "to"}.get(plural, plural.removesuffix("s"))
-        assert argument in declaration.input["required"], "what is narrowed must be said in every call"
+        argument = {"hosts": "url", "recipients": "to"}.get(plural, plural.removesuffix("s"))
+        said = argument in declaration.input["required"] or "default" in declaration.input["properties"].get(
+            argument, {}
+        )
+        assert said or plural == "secrets", "what is narrowed must be said in every call"
     inside = name.startswith(("id.", "log.", "random.", "store.", "time."))
     assert declaration.outside is not inside
     assert declaration.transactional == name.startswith("store.")

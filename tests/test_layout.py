@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "grants", "schemas", "toml_file", "guard"},
     "sandbox": VALUES | {"sandbox"},
-    "hosts": VALUES | {"grants", "schemas", "settings", "signing", "hosts"},
+    "hosts": VALUES | {"grants", "json_text", "schemas", "settings", "signing", "hosts"},
     "db": {"errors"},
     "search": VALUES,
     "signing": {"errors"},
@@ -52,6 +52,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "lupa": {"sandbox"},
     "openai": {"forge"},
+    "httpcore2": {"hosts"},
     "tree_sitter": {"guard"},
     "tree_sitter_lua": {"guard"},
     "jsonschema": {"schemas"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,6 +16,9 @@ from ritesmith.settings import Settings
 
 REPLY_BYTES_MAX = 1024 * 1024 - 1024
 """The most that a result may have as JSON: what the sandbox takes, less what stands around it."""
+
+Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
+"""(name of a host, port) -> its IP addresses; raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class HostEnvironment:
     """How the capability is granted this function."""
     settings: Settings = field(default_factory=Settings)
     secrets: Secrets = field(default_factory=lambda: Secrets(environment={}))
+    resolve: Resolve | None = None
+    """What looks up the names of hosts; None: the system."""
 
     def secret(self, name: str) -> str:
         """The value of a secret that a grant or a setting names. HostFailure when there is none."""
@@ -112,8 +117,7 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
     No secret stands in the reply. Raises HostUnknown.
     """
     declaration, function = DECLARED[name]
-    if args == []:  # Lua has one empty table
-        args = {}
+    args = _with_objects(declaration.input, args)
     wrong = problems(declaration.input, args)
     if wrong:
         path, what = wrong[0]
@@ -128,6 +132,17 @@ def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
 def reply_bytes(result: JSON) -> int:
     """How many bytes a result has as JSON, to be held against REPLY_BYTES_MAX."""
     return len(json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _with_objects(schema: Schema, args: JSON) -> JSON:
+    """Where an object may stand and need not, an empty list as one: Lua has one empty table."""
+    if args == []:
+        return {}
+    if not isinstance(args, dict):
+        return args
+    optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
+    objects = {name for name in optional if schema["properties"][name].get("type") == "object"}
+    return {name: {} if name in objects and value == [] else value for name, value in args.items()}
 
 
 def _with_integers(schema: Schema, args: dict[str, Any]) -> dict[str, Any]:
