@@ -829,6 +829,18 @@ class RiteSmith(Artifacts, Runs):
         )
         return [dict(row) | {"value": json.loads(row["value"])} for row in rows]
 
+    def host_functions(self) -> list[dict[str, Any]]:
+        """What scripts may ask of the world here: one row for each host function, by name."""
+        return [hosts.describe.row(self.catalog[name]) for name in sorted(self.catalog)]
+
+    def host_function(self, name: str) -> dict[str, Any]:
+        """All that one host function declares, with an example grant and call; NotFound with the near miss."""
+        if name not in self.catalog:
+            near = near_miss(name, self.catalog)
+            hint = f"did you mean '{near}'?" if near else "ritesmith hosts"
+            raise NotFound(f"there is no host function '{name}'", hint=hint)
+        return hosts.describe.whole(self.catalog[name])
+
     def document(self, namespace: str, key: str) -> dict[str, Any]:
         """One document; NotFound with the near miss."""
         documents = {each["key"]: each for each in self.documents(namespace)}

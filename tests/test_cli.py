@@ -246,6 +246,8 @@ COMMANDS = {
     "trust list": lambda cli: ["trust", "list"],
     "trust add": lambda cli: ["trust", "add", untrusted(cli)],
     "trust remove": lambda cli: ["trust", "remove", trusted(cli)],
+    "hosts": lambda cli: ["hosts"],
+    "hosts NAME": lambda cli: ["hosts", "http.request"],
     "policy explain": lambda cli: ["policy", "explain", "orders.refund"],
     "run": lambda cli: ["run", "stats.average", "--input", '{"numbers": [1, 2, 6]}'],
     "run that waits": lambda cli: ["run", "orders.refund", "--input", "@order.json"],
@@ -281,6 +283,7 @@ REFUSED = {
     "wrong input": (["run", "orders.refund", "--input", "{"], 2, "invalid_input"),
     "no artifact": (["run", "orders.nothing"], 3, "not_found"),
     "no run": (["trace", "nothing"], 3, "not_found"),
+    "no host function": (["hosts", "http.requst"], 3, "not_found"),
     "no file": (["check", "nothing.lua"], 3, "not_found"),
     "no document": (["store", "get", "orders", "nothing"], 3, "not_found"),
     "conflict": (["approve", "orders.refund@1"], 4, "conflict"),
@@ -345,6 +348,19 @@ def test_every_command_is_covered_above():
     # A write of unknown outcome needs a host function that is neither idempotent nor in this file: none ships yet.
     # The others want a run that failed, or one that does not end by itself: they have tests of their own.
     assert set(leaves(command_tree)) - covered == {"resolve", "retry", "compensate", "worker"}
+
+
+def test_hosts_are_shown_with_what_they_may_do_and_how_they_are_called(cli):
+    rows = {row["name"]: row for row in cli("hosts", "--json").json["host_functions"]}
+    assert set(rows) == set(hosts.CATALOG)
+    assert rows["http.request"]["narrows"] == ["hosts", "methods", "secrets"]
+    listed = cli("hosts").words
+    assert all(name in listed for name in hosts.CATALOG)
+    assert "read with method GET, HEAD" in cli("hosts", "http.request").words
+    told = cli("hosts", "store.put", "--json").json
+    assert told["example"]["grants"] == {"store.put": {"namespaces": ["namespace"]}}
+    assert told["example"]["call"] == 'store.put{namespace = "namespace", key = "key", value = json.object{}}'
+    assert "did you mean 'http.get_json'?" in cli("hosts", "http.get_jsn").err
 
 
 def test_resolve_says_that_nothing_is_unknown(cli):

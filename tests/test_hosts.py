@@ -100,6 +100,20 @@ def test_a_declaration_holds_together(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EFFECTS)
+def test_the_example_of_a_declaration_fits_it_and_lies_inside_its_grant(name: str) -> None:
+    told = hosts.describe.whole(CATALOG[name])
+    example = told["example"]
+    grant = example["grants"][name]
+    assert problems(CATALOG[name].input, example["args"]) == []
+    assert [problems(schema, grant[key]) for key, schema in CATALOG[name].narrows.items() if key in grant] == [
+        [] for _ in grant
+    ]
+    assert outside_grant(CATALOG[name], example["args"], grant) is None
+    assert example["call"].startswith(f"{name}{{")
+    assert hosts.describe.row(CATALOG[name]).items() <= (told | {"narrows": list(told["narrows"])}).items()
+
+
+@pytest.mark.parametrize("name", EFFECTS)
 def test_arguments_are_checked_before_anything_happens(host: Host, name: str) -> None:
     assert host.fails(name, nonsense=1) == "bad_argument"
 

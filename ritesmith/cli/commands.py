@@ -250,6 +250,25 @@ def policy_explain(app: RiteSmith, reference: str, source: str | None, as_json: 
     emit(told) if as_json else show.policy(told)
 
 
+@ritesmith.command()
+@click.argument("name", required=False)
+@with_json
+@with_app
+def hosts(app: RiteSmith, name: str | None, as_json: bool) -> None:
+    """List the host functions, or show the one called NAME.
+
+    They are what scripts may ask of the world, as far as a grant and ritesmith.toml allow it.
+    """
+    from ritesmith.cli import show
+
+    if name is None:
+        rows = app.host_functions()
+        emit({"host_functions": rows}) if as_json else show.host_functions(rows)
+    else:
+        told = app.host_function(name)
+        emit(told) if as_json else show.host_function(told)
+
+
 for each in (*artifacts.KEEPING, *runs.COMMANDS):
     ritesmith.add_command(each)
 

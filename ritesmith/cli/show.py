@@ -313,6 +313,8 @@ def _schema(side: str, schema: Mapping[str, Any]) -> Table:
             for key in ("description", "enum", "format", "pattern")
             if isinstance(part, dict) and key in part
         )
+        if isinstance(part, dict) and "default" in part:
+            words = f"{words} [{json.dumps(part['default'])}]".lstrip()
         shown = "|".join(kind) if isinstance(kind, list) else str(kind)
         table.add_row(name, shown, "yes" if name in schema.get("required", []) else "", Text(words))
     return table
@@ -356,6 +358,58 @@ def words(expression: Any) -> str:
     if operator in ("!", "missing", "if"):
         return f"{operator}({', '.join(map(words, operands))})"
     return f" {operator} ".join(map(words, operands))
+
+
+# ---------------------------------------------------------------- host functions
+
+
+def host_functions(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = columns("name", "effect", "idempotent", "narrowed by", "description")
+    table.columns[0].no_wrap = True
+    for row in rows:
+        effect, again = row["effect"], "yes" if row["idempotent"] else "no"
+        table.add_row(
+            row["name"],
+            f"{effect}; read with {_with(row['reads'])}" if row["reads"] else effect,
+            f"{again}; yes with {_with(row['repeatable'])}" if row["repeatable"] else again,
+            ", ".join(row["narrows"]) or "-",
+            Text(row["description"]),
+        )
+    out.print(table)
+
+
+def _with(arguments: Mapping[str, Sequence[Any]]) -> str:
+    """`method GET, HEAD or idempotent true`."""
+    named = (
+        f"{name} {', '.join(each if isinstance(each, str) else json.dumps(each) for each in values)}"
+        for name, values in arguments.items()
+    )
+    return " or ".join(named)
+
+
+def host_function(told: Mapping[str, Any]) -> None:
+    out.print(f"[bold]host function {told['name']}[/bold]")
+    effect, again = told["effect"], "yes" if told["idempotent"] else "no"
+    where = "the registry file, together with the journal" if told["transactional"] else "nothing outside this process"
+    pairs: list[tuple[str, RenderableType]] = [
+        ("description", Text(told["description"])),
+        ("effect", f"{effect}; read with {_with(told['reads'])}" if told["reads"] else effect),
+        ("idempotent", f"{again}; yes with {_with(told['repeatable'])}" if told["repeatable"] else again),
+        ("touches", "the world outside; an example must stub it" if told["outside"] else where),
+        ("errors", Text(", ".join(told["errors"]))),
+    ]
+    out.print(fields(pairs))
+    for name in ("input", "output"):
+        out.print(_schema(name, told[name]))
+    if told["narrows"]:
+        out.print(_schema("grant", {"properties": told["narrows"], "required": _must_be_said(told["narrows"])}))
+    out.print("example")
+    out.print(Text(f'  "grants": {json.dumps(told["example"]["grants"])}'), soft_wrap=True)
+    out.print(Text(f"  {told['example']['call']}"), soft_wrap=True)
+
+
+def _must_be_said(narrows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, schema in narrows.items() if "default" not in schema]
 
 
 # ---------------------------------------------------------------- the store
