@@ -737,20 +737,25 @@ MISBEHAVING: dict[str, tuple[Callable[[Server], Script], str, bool, str]] = {
         lambda it: resets(HEAD + b"Content-Length: 9\r\n\r\nabc"), "http_broken", True, "reset by peer",
     ),
     "not HTTP": (lambda it: says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), "http_broken", True, "not HTTP"),
+    "another protocol": (
+        lambda it: says(b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc"),
+        "http_broken", True, "not HTTP",
+    ),
     "no status": (lambda it: says(b"HTTP/1.1 000 None\r\n\r\n"), "http_broken", True, "not HTTP"),
 }  # fmt: skip
 
 
-def patience(code: str) -> dict[str, Any]:
-    """Little of it where it is what ends the call."""
-    return {"bytes_max": 10_000} | ({"read_seconds": 0.2, "total_seconds": 0.5} if code == "http_timeout" else {})
+def patience(words: str) -> dict[str, Any]:
+    """Little of it, of the kind that is to end the call."""
+    seconds = {"heard nothing": ("read_seconds", 0.2), "not over": ("total_seconds", 0.5)}
+    return {"bytes_max": 10_000, **dict(each for start, each in seconds.items() if words.startswith(start))}
 
 
 @pytest.mark.parametrize("what", MISBEHAVING)
 def test_a_server_that_misbehaves_is_an_error_of_one_shape(server: Server, caller: Caller, what: str) -> None:
     script, code, retryable, words = MISBEHAVING[what]
     server.script = script(server)
-    caller.settings = patience(code)
+    caller.settings = patience(words)
     error = caller.fails()
     assert (error.code, error.retryable) == (code, retryable), error
     assert words in error.message
@@ -761,9 +766,9 @@ def test_a_server_that_misbehaves_is_an_error_of_one_shape(server: Server, calle
 def test_a_write_without_an_answer_is_unknown_unless_it_may_be_repeated(
     server: Server, caller: Caller, what: str
 ) -> None:
-    script, code, retryable, _ = MISBEHAVING[what]
+    script, code, retryable, words = MISBEHAVING[what]
     server.script = script(server)
-    caller.settings = patience(code)
+    caller.settings = patience(words)
     if code in ("http_too_large", "http_encoding") and "header" not in what:
         error = caller.fails("http.post_json", json={})
         assert (error.code, error.retryable) == (code, False)
@@ -854,6 +859,9 @@ def test_redirects_within_the_grant_are_followed_by_hand(server: Server, caller:
         ("http://169.254.169.254/latest/meta-data", "cannot be used"),
         ("http://[::1]/", "cannot be used"),
         ("http://user@a.example/", "cannot be used"),
+        ("http://[broken", "cannot be used"),
+        ("//[", "cannot be used"),
+        ("http:\\\\c.example", "cannot be used"),
         ("file:///etc/passwd", "cannot be used"),
         ("//c.example/", "host 'c.example' is not granted"),
         ("http://a.example/", "host 'a.example' is not granted"),
@@ -1002,7 +1010,7 @@ def test_a_secret_that_is_missing_or_no_header_is_an_error_that_does_not_tell_it
 ) -> None:
     caller.grant = {"secrets": ["T"]}
     assert caller.fails(auth={"bearer": {"secret": "T"}}).code == "no_secret"
-    for value in ("two\nlines", "wörd-9"):
+    for value in ("two\nlines", "wörd-9", "ended\n", " begun"):
         caller.secrets = {"T": value}
         error = caller.fails(headers={"X-Key": {"secret": "T"}})
         assert (error.code, value in error.message) == ("bad_secret", False)
@@ -1072,7 +1080,7 @@ FLOW = {
         }
     ],
 }
-OPEN = '[http]\nnetworks = ["127.0.0.0/8", "::1/128"]\nports = [%d]\nplain = ["localhost"]\nread_seconds = 0.3\n'
+OPEN = '[http]\nnetworks = ["127.0.0.0/8", "::1/128"]\nports = [%d]\nplain = ["localhost"]\n'
 
 
 @pytest.fixture(scope="module")
@@ -1106,6 +1114,7 @@ def publish(app: RiteSmith, server: Server, *, idempotent: bool) -> None:
 def test_a_post_that_got_no_answer_leaves_the_run_unknown_until_a_person_says(
     project: RiteSmith, server: Server
 ) -> None:
+    (Path(str(project.path)).parent / "ritesmith.toml").write_text(OPEN % server.port + "read_seconds = 0.3\n")
     publish(project, server, idempotent=False)
     server.script = stalls(server)
     view = project.run("test.paying", {"amount": 5})

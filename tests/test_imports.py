@@ -18,7 +18,8 @@ SLOW = {
     "lupa",
     "nacl",
     "tree_sitter",
-    "httpx",
+    "httpcore2",
+    "httpx2",
     "sqlite3",
     "asyncio",
 }
@@ -54,10 +55,17 @@ def test_looking_at_the_registry_imports_no_model_sdk(ready):
     for words in (["list"], ["show", "stats.average"]):
         code, modules = modules_after("--db", str(ready / "registry.db"), *words)
         assert code == 0
-        assert modules & {"openai", "httpx", "mcp", "starlette"} == set()
+        assert modules & {"openai", "httpcore2", "httpx2", "mcp", "starlette"} == set()
 
 
 def test_a_forge_without_a_model_imports_no_model_sdk(place):
     code, modules = modules_after("forge", "average of a list of numbers")
     assert code == 0
-    assert modules & {"openai", "httpx"} == set()
+    assert modules & {"openai", "httpcore2", "httpx2"} == set()
+
+
+def test_a_run_without_http_imports_nothing_that_speaks_it(place):
+    for words in (["run", "stats.average", "--input", '{"numbers": [1, 2]}'], ["hosts", "http.request"]):
+        code, modules = modules_after(*words)
+        assert code == 0
+        assert modules & {"openai", "httpcore2", "httpx2"} == set()

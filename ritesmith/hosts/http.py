@@ -322,7 +322,7 @@ def call(name: str, args: dict[str, Any], environment: HostEnvironment, *, metho
         follows = (307, 308) if writes else (301, 302, 303, 307, 308)
         if answer.status not in follows or location is None:
             return _judged(name, url, answer, environment, writes=writes, again=again)
-        text = urljoin(text, location)
+        text = _joined(text, location)
         there = _url(text, redirected=True)
         _check(name, there, {**args, "url": text}, environment, redirected=True)
         if there.origin != url.origin:
@@ -410,12 +410,19 @@ def _url(text: str, *, redirected: bool = False) -> Url:
     return Url(scheme, host, port, target)
 
 
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location  # which is refused next
+
+
 def _filled(url: Url, args: Mapping[str, Any], environment: HostEnvironment) -> Url:
     """The URL with the secret end of its path, where the function takes one, and its query."""
     target = url.target
     if "path" in args:
         name = args["path"]["secret"]
-        tail = environment.secret(name).strip()
+        tail = environment.secret(name)
         if not IN_URL.fullmatch(tail):
             raise HostFailure("bad_secret", f"the secret '{name}' holds letters that no URL may hold")
         target = target.rstrip("/") + "/" + tail.lstrip("/")
@@ -489,8 +496,9 @@ def _header_text(name: str, value: str) -> str:
 
 
 def _secret(name: str, environment: HostEnvironment) -> str:
-    value = environment.secret(name).strip()
-    if not value.isascii() or not value.isprintable():
+    value = environment.secret(name)
+    # Not stripped: what is sent must be what is cut out of the answer.
+    if not value.isascii() or not value.isprintable() or value != value.strip():
         raise HostFailure("bad_secret", f"the secret '{name}' holds letters that no header may hold")
     return value
 
