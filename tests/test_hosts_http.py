@@ -1107,7 +1107,7 @@ def publish(app: RiteSmith, server: Server, *, idempotent: bool) -> None:
     (folder / "pay.lua").write_text(text)
     (folder / "paying.json").write_text(json.dumps(FLOW))
     for name in ("pay.lua", "paying.json"):
-        artifact, _ = app.publish_file(folder / name)
+        artifact = app.publish_file(folder / name).artifact
         assert (artifact.effect, artifact.risk) == ("write", "medium")
 
 

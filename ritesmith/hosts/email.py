@@ -33,6 +33,7 @@ ADDRESS = {
     "maxLength": 254,
     "pattern": f"^{_ADDRESS}$",
     "description": "a bare address, such as ann@example.com",
+    "examples": ["ann@example.com"],
 }
 ADDRESSES = {"type": "array", "items": ADDRESS, "maxItems": 50, "uniqueItems": True}
 RECIPIENT = {
@@ -40,6 +41,7 @@ RECIPIENT = {
     "maxLength": 254,
     "pattern": f"^(?:{_ATOM}(?:\\.{_ATOM})*)?@{_DOMAIN}$",
     "description": "an address, or @domain for every address of exactly that domain",
+    "examples": ["@example.com"],
 }
 RECIPIENTS_MAX = 50
 BODY_CHARACTERS_MAX = 256 * 1024
