@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import logging
+import os
 import socket
 import sqlite3
 import ssl
@@ -1094,7 +1095,7 @@ def project(tmp_path: Path, ready: Path, server: Server, sandbox: Sandbox) -> It
     """A project that may reach the server, and has a secret."""
     (tmp_path / "registry.db").write_bytes((ready / "registry.db").read_bytes())
     (tmp_path / "ritesmith.toml").write_text(OPEN % server.port)
-    environment = {"RITESMITH_SECRET_TOKEN": TOKEN}
+    environment = {**os.environ, "RITESMITH_SECRET_TOKEN": TOKEN}
     app = RiteSmith(tmp_path / "registry.db", clock=ManualClock(), new_id=lambda: "r1", environment=environment)
     app.__dict__["sandbox"] = app.__dict__["second_sandbox"] = sandbox
     yield app
