@@ -2,7 +2,7 @@
 
 Known intents: four phrasings of each, none of them stored, with no, two or three examples. Novel intents: the near
 misses, which only sound like something stored, with as many examples; and every intent a second time, where the
-artifact that answers it is left out. A reuse is wrong when another artifact is reused, or one at all for a novel intent.
+artifact that answers it is left out. A reuse is wrong when another artifact is reused, or any for a novel intent.
 Nothing is learned in between, nothing composed, and no model asked.
 """
 
@@ -165,10 +165,10 @@ def ask(
 ) -> Asked:
     """What reuse makes of an intent, one artifact left out where it is said; nothing is learned."""
     request = read_request(intent, examples, "write", None)
-    forging = Forging(app, request, None, rounds=0, max_tokens=None, dry_run=True, on_progress=lambda text: None)
+    forging = Forging(app, request, None, rounds=0, max_tokens=None, dry_run=True)
     if without:
         proposed = forging.proposed
-        forging.proposed = lambda: [each for each in proposed() if each[0].name != without]  # type: ignore[method-assign]
+        forging.proposed = lambda: (each for each in proposed() if each[0].name != without)  # type: ignore
     tier, reason, artifact, _ = forging.reuse()
     if artifact is None:
         right = [each for each in forging.candidates if answer and each.ref.startswith(f"{answer}@")]
@@ -225,7 +225,12 @@ def speed(app: RiteSmith, known: list[Known]) -> bool:
             intent = stored if tier == "exact" else each.phrasings[0]
             given = [] if tier == "exact" else each.examples
             assert ask(app, "", intent, given, each.name).tier == tier
-            times = timed(lambda intent=intent, given=given, each=each: ask(app, "", intent, given, each.name))
+
+            def once(intent: str = intent, given: list[dict[str, Any]] = given, each: Known = each) -> None:
+                app.proved.clear()  # as where its own examples have not been run yet in this process
+                ask(app, "", intent, given, each.name)
+
+            times = timed(once)
             p50, p95 = times[TIMED // 2], times[int(TIMED * 0.95)]
             met &= p50 <= target
             told = f"{p50:8.2f} {p95:8.2f} {target:8.0f}  {'yes' if p50 <= target else 'NO'}"

@@ -20,7 +20,7 @@ from ritesmith.dry_run import DryRun, dry_run
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.forge.reuse import Candidate, normalise
-from ritesmith.forging import ForgeReport, Forging, read_request
+from ritesmith.forging import CandidateReport, ForgeReport, Forging, read_request
 from ritesmith.guard import check_lua, check_source, load_rules
 from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
@@ -131,6 +131,8 @@ class RiteSmith(Artifacts, Runs):
         self.journal = Journal(self.connection, self.clock.now)
         self.library = Library(self._workflow_of_run, self._capability_to_run, self._called_run)
         self._capabilities: dict[str, Capability] = {}
+        self.proved: dict[tuple[str, str], bool] = {}
+        """Whether an artifact's own examples pass, by its digest and the policy's: what was seen in this process."""
         self._workflows: dict[str, Workflow] = {}
         """Both by digest, which is checked when they are read."""
         self._vouched: set[str] = set()
@@ -684,11 +686,13 @@ class RiteSmith(Artifacts, Runs):
         rounds: int = ROUNDS,
         max_tokens: int | None = None,
         dry_run: bool = False,
+        explain: bool = False,
         on_progress: Callable[[str], None] = lambda text: None,
     ) -> ForgeReport:
         """Turn an intent into a registered artifact: reuse it, compose it, or have a model author it; in that order.
 
-        `examples` are the caller's: they decide. Raises ForgeExhausted, whose facts hold the report, when no tier came
+        `examples` are the caller's: they decide. With `explain`, also what need not be looked at is judged and told.
+        Raises ForgeExhausted, whose facts hold the report, when no tier came
         to anything acceptable; then nothing was published.
         """
         forging = Forging(
@@ -698,6 +702,7 @@ class RiteSmith(Artifacts, Runs):
             rounds=rounds,
             max_tokens=max_tokens,
             dry_run=dry_run,
+            explain=explain,
             on_progress=on_progress,
         )
         return forging.run()
@@ -792,6 +797,18 @@ class RiteSmith(Artifacts, Runs):
     def search(self, query: str, limit: int = SEARCH_LIMIT) -> list[tuple[Hit, Artifact]]:
         """Artifacts that share words with the query, best first."""
         return [(hit, self.registry.by_digest(hit.digest)) for hit in search(self.connection, query, limit)]
+
+    def explain(
+        self, intent: str, *, examples: Sequence[Mapping[str, Any]] = (), effect: Effect = "write"
+    ) -> tuple[CandidateReport, ...]:
+        """Every artifact that reuse would look at for an intent, with its verdict and all that led to it.
+
+        Nothing is decided, logged or learned. `examples` are run in the sandbox, as `forge` would run them.
+        """
+        request = read_request(intent, examples, effect, None)
+        forging = Forging(self, request, None, rounds=0, max_tokens=None, dry_run=True, explain=True)
+        forging.reuse()
+        return tuple(forging.candidates)
 
     def candidate(self, artifact: Artifact, score: float = 0.0) -> Candidate:
         """An artifact as the reuse ladder looks at it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +14,20 @@ from pydantic import ValidationError
 from ritesmith import hosts
 from ritesmith.contract import shape_findings
 from ritesmith.db import transaction
-from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable, Untrusted
+from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable, NotFound, Untrusted
 from ritesmith.forge.compose import Composition, compose
-from ritesmith.forge.reuse import Candidate, Evidence, Request, Verdict, contract_fits, judge, normalise
+from ritesmith.forge.reuse import (
+    EXAMPLES_NEEDED,
+    Candidate,
+    Evidence,
+    Request,
+    Verdict,
+    contract_fits,
+    is_exact,
+    judge,
+    normalise,
+    shared,
+)
 from ritesmith.models import (
     EFFECT_ORDER,
     JSON,
@@ -32,7 +43,7 @@ from ritesmith.models import (
     WorkflowExample,
 )
 from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
-from ritesmith.search import search
+from ritesmith.search import Hit, search, with_fields
 
 if TYPE_CHECKING:
     from ritesmith.app import Checked, RiteSmith
@@ -40,6 +51,8 @@ if TYPE_CHECKING:
     from ritesmith.forge.blocks import Draft
 
 CANDIDATES = 10
+CANDIDATES_BY_FIELDS = 30
+FIELDS_MOST = 20
 NEIGHBOURS = 3
 MAKING = ("composed", "authored")
 """Tiers that publish something new; the others find what is there, and remember the words themselves."""
@@ -68,18 +81,40 @@ class TierReport(Value):
     seconds: float
 
 
+class TriedExample(Value):
+    """One of the caller's examples on one candidate."""
+
+    number: int
+    """From 1, as they were given."""
+    result: Literal["passed", "failed", "not run"]
+    problem: str = ""
+
+
 class CandidateReport(Value):
     """What became of one artifact that the search proposed."""
 
     ref: str
     kind: str
-    score: float
+    score: float | None
+    """Of the text search; None: it bears the very phrasing, and was not searched for."""
     tier: str
     passed: int
     total: int
     vetoed: bool = False
     """Its words may mean something else: examples alone will not make it the same."""
     reason: str
+    by_words: bool = True
+    """It was found by the intent's words; else by the fields of the caller's examples."""
+    nearest: str = ""
+    """Of its phrases, the one that shares most words with the intent."""
+    effect: str = ""
+    misfits: tuple[str, ...] = ()
+    """Why the caller's examples cannot be calls of it."""
+    vetoes: tuple[str, ...] = ()
+    """Why its words may mean something else."""
+    examples: tuple[TriedExample, ...] = ()
+    own_green: bool | None = None
+    """Whether its own examples pass; None: not run."""
 
 
 class ForgeReport(Value):
@@ -122,7 +157,8 @@ class Forging:
         rounds: int,
         max_tokens: int | None,
         dry_run: bool,
-        on_progress: Callable[[str], None],
+        explain: bool = False,
+        on_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.app = app
         self.request = request
@@ -131,6 +167,7 @@ class Forging:
         self.max_tokens = max_tokens
         self.dry_run = dry_run
         self.on_progress = on_progress
+        self.explain = explain
         self.tiers: list[TierReport] = []
         self.candidates: list[CandidateReport] = []
         self.gaps: tuple[str, ...] = ()
@@ -264,51 +301,78 @@ class Forging:
     # ------------------------------------------------------------ reuse
 
     def reuse(self) -> Made:
-        """Look what is there; contract and executed examples decide."""
-        best: tuple[int, Artifact, Verdict, Evidence] | None = None
-        for artifact, score in self.proposed():
-            candidate = self.app.candidate(artifact, score)
+        """Look what is there; contract and executed examples decide. The first that they prove is taken.
+
+        With `explain` the others are judged as well, which changes nothing about the choice.
+        """
+        best: tuple[Artifact, Verdict, Evidence] | None = None
+        for artifact, hit in self.proposed():
+            candidate = self.app.candidate(artifact, hit.score).model_copy(update={"by_words": hit.by_words})
             try:
-                evidence = self.evidence(candidate, artifact)
+                evidence, tried = self.evidence(candidate, artifact)
                 verdict = judge(candidate, self.request, evidence)
             except Untrusted as error:
-                evidence, verdict = Evidence(), Verdict(tier="none", reason=error.message)
-            self.candidates.append(
-                CandidateReport(
-                    ref=artifact.ref,
-                    kind=artifact.kind,
-                    score=round(score, 3),
-                    tier=verdict.tier,
-                    passed=evidence.passed,
-                    total=evidence.total,
-                    vetoed=bool(verdict.vetoes),
-                    reason=verdict.reason,
-                )
-            )
-            rank = {"exact": 0, "verified": 1}.get(verdict.tier)
-            if rank is not None and (best is None or rank < best[0]):
-                best = rank, artifact, verdict, evidence
+                evidence, tried, verdict = Evidence(), [], Verdict(tier="none", reason=error.message)
+            self.candidates.append(self.told_of(candidate, evidence, verdict, tried))
+            proved = verdict.tier in ("exact", "verified")
+            if proved and (best is None or (verdict.tier == "exact" and best[1].tier != "exact")):
+                best = artifact, verdict, evidence
+            if best is not None and not self.explain:
+                break
         if best is None:
             waiting = self.waiting()
             if waiting is not None:
                 return "exact", "it was made for these very words, and waits for a person's approval", waiting, ()
             count = len(self.candidates)
             return "none", f"{count} candidates looked at, none proved" if count else "no candidates", None, ()
-        _, artifact, verdict, evidence = best
+        artifact, verdict, evidence = best
         if not self.dry_run:
             proof = {"source": "reuse", "tier": verdict.tier, "passed": evidence.passed, "digest": artifact.digest}
             self.app.registry.add_alias(artifact.name, self.request.intent, proof)
         return verdict.tier, verdict.reason, artifact, ()
 
-    def proposed(self) -> list[tuple[Artifact, float]]:
-        """The artifacts to look at: those that bear this very phrasing, then the search's best."""
-        registry = self.app.registry
-        hits = search(self.app.connection, self.request.intent, CANDIDATES)
-        scores = {hit.name: hit.score for hit in hits}
-        exact = registry.names_of_phrase(self.request.intent)
-        active = {artifact.name: artifact for artifact in registry.newest()}
-        names = dict.fromkeys([*exact, *(hit.name for hit in hits)])
-        return [(active[name], scores.get(name, 0.0)) for name in names if name in active]
+    def proposed(self) -> Iterator[tuple[Artifact, Hit]]:
+        """What to look at: what bears this very phrasing, the search's best, and what has the examples' fields."""
+        registry, seen = self.app.registry, set[str]()
+        for name in registry.names_of_phrase(self.request.intent):
+            try:
+                artifact = registry.get(name)
+            except NotFound:  # only drafts, or all of its versions were revoked
+                continue
+            seen.add(name)
+            yield artifact, Hit(name, artifact.digest, 0.0)
+        for hit in self.hits():
+            if hit.name not in seen:
+                seen.add(hit.name)
+                yield registry.by_digest(hit.digest), hit
+
+    def hits(self) -> Iterator[Hit]:
+        """The search's best, and then, where these do not prove to be it, the artifacts with the examples' fields."""
+        yield from search(self.app.connection, self.request.intent, CANDIDATES)
+        fields = fields_of(self.request.examples)
+        yield from with_fields(self.app.connection, fields, self.request.intent, CANDIDATES_BY_FIELDS)
+
+    def told_of(
+        self, candidate: Candidate, evidence: Evidence, verdict: Verdict, tried: Sequence[TriedExample]
+    ) -> CandidateReport:
+        """What became of a candidate, with all that spoke for and against it."""
+        return CandidateReport(
+            ref=candidate.ref,
+            kind=candidate.kind,
+            score=None if is_exact(candidate, self.request) else round(candidate.score, 3),
+            tier=verdict.tier,
+            passed=evidence.passed,
+            total=evidence.total,
+            vetoed=bool(verdict.vetoes),
+            reason=verdict.reason,
+            by_words=candidate.by_words,
+            nearest=max(candidate.phrases, key=lambda phrase: shared(self.request.intent, phrase)),
+            effect=candidate.effect,
+            misfits=verdict.misfits,
+            vetoes=verdict.vetoes,
+            examples=tuple(tried),
+            own_green=evidence.own_green,
+        )
 
     def waiting(self) -> Artifact | None:
         """The draft that was made for this very intent, when the caller's examples pass on it: it is not made twice."""
@@ -316,26 +380,50 @@ class Forging:
             artifact = self.app.registry.get(ref)
             if artifact.status != "draft" or self.request.name not in (None, artifact.name):
                 continue
-            evidence = self.evidence(self.app.candidate(artifact), artifact)
+            evidence, _ = self.evidence(self.app.candidate(artifact), artifact, whole=True)
             if evidence.own_green and not evidence.failed:
                 return artifact
         return None
 
-    def evidence(self, candidate: Candidate, artifact: Artifact) -> Evidence:
-        """Run the candidate's own examples and the caller's; nothing is run where the contract cannot fit."""
+    def evidence(
+        self, candidate: Candidate, artifact: Artifact, *, whole: bool = False
+    ) -> tuple[Evidence, list[TriedExample]]:
+        """Run the caller's examples on it, up to the first that fails, and its own where they could make it the one.
+
+        All are run on what bears the very phrasing, with `explain`, or where the `whole` is asked for. Nothing is run
+        where the contract cannot fit.
+        """
+        whole = whole or self.explain or is_exact(candidate, self.request)
+        given = self.request.examples
+        total = len(given)
+        tried = [TriedExample(number=number, result="not run") for number in range(1, total + 1)]
         if EFFECT_ORDER[candidate.effect] > EFFECT_ORDER[self.request.effect] or contract_fits(candidate, self.request):
-            return Evidence(total=len(self.request.examples))
+            return Evidence(total=total), tried
         rehearse = self.app.rehearser(artifact)
-        own = all(rehearse(example).met for example in self.app.said(artifact).examples)
-        passed, messages = 0, []
-        for index, raw in enumerate(self.request.examples):
+        messages = []
+        for index, raw in enumerate(given):
             problems = self.rehearse_raw(rehearse, artifact.kind, raw)
-            if problems:
-                messages.append(f"example {index + 1}: {problems[0]}")
-            else:
-                passed += 1
-        total = len(self.request.examples)
-        return Evidence(own_green=own, passed=passed, failed=total - passed, total=total, messages=tuple(messages))
+            if not problems:
+                tried[index] = TriedExample(number=index + 1, result="passed")
+                continue
+            tried[index] = TriedExample(number=index + 1, result="failed", problem=problems[0])
+            messages.append(f"example {index + 1}: {problems[0]}")
+            if not whole:
+                break
+        passed = sum(each.result == "passed" for each in tried)
+        own = None
+        if not messages and (whole or passed >= EXAMPLES_NEEDED):
+            own = self.own_green(artifact, rehearse)
+        return Evidence(
+            own_green=own, passed=passed, failed=len(messages), total=total, messages=tuple(messages)
+        ), tried
+
+    def own_green(self, artifact: Artifact, rehearse: Callable[[Any], Rehearsal]) -> bool:
+        """Whether its own examples pass; asked once in a process, since the same script gives the same bytes again."""
+        key = artifact.digest, self.app.policy.digest
+        if key not in self.app.proved:
+            self.app.proved[key] = all(rehearse(example).met for example in self.app.said(artifact).examples)
+        return self.app.proved[key]
 
     @staticmethod
     def rehearse_raw(rehearse: Callable[[Any], Rehearsal], kind: str, raw: Mapping[str, Any]) -> Sequence[str]:
@@ -619,6 +707,12 @@ class Forging:
             for index, each in enumerate(self.request.examples if raw is None else raw)
         ]
         return tuple(example for example, _ in read if example), [each for _, findings in read for each in findings]
+
+
+def fields_of(examples: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The fields that the examples pass and expect, each once."""
+    sides = (example.get(side) for example in examples for side in ("input", "output"))
+    return list(dict.fromkeys(key for side in sides if isinstance(side, dict) for key in side))[:FIELDS_MOST]
 
 
 def read_example(

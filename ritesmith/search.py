@@ -11,7 +11,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ritesmith.models import Schema
@@ -43,6 +43,8 @@ class Hit:
     name: str
     digest: str
     score: float
+    by_words: bool = True
+    """It shares words with the query; else only its fields were asked for."""
 
 
 def index_artifact(
@@ -100,6 +102,27 @@ def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[
         if len(hits) >= limit:
             break
     return sorted(hits, key=lambda hit: (-hit.score, hit.name))[:limit]
+
+
+def with_fields(connection: sqlite3.Connection, fields: Iterable[str], query: str, limit: int) -> list[Hit]:
+    """The artifacts whose schemas name all these fields, the newest first; those that share words with `query` lead.
+
+    Empty without fields. No score: which fields there are says nothing about how well the work is meant.
+    """
+    named = dict.fromkeys(word for field in fields for word in split_words(field).split())
+    if not named:
+        return []
+    shape = f"{{words}} : ({' AND '.join(map(_quoted, named))})"
+    words = [word for word in dict.fromkeys(split_words(query).split()) if word not in STOP_WORDS]
+    hits: dict[str, Hit] = {}
+    # A name of which many versions stand in the index must not take all the places.
+    for expression in [*([f"({shape}) AND ({_any(words)})"] if words else []), shape]:
+        numbers = _matching(connection, expression, 3 * limit)
+        for hit in _newest_active(connection, numbers, dict.fromkeys(numbers, 0.0)):
+            hits.setdefault(hit.name, replace(hit, by_words=expression is not shape))
+        if len(hits) >= limit:
+            break
+    return list(hits.values())[:limit]
 
 
 def _newest_active(connection: sqlite3.Connection, numbers: list[int], scores: dict[int, float]) -> list[Hit]:

@@ -578,6 +578,44 @@ def test_other_words_without_two_examples_are_only_proposed(forge):
         assert "--examples" in done.json["error"]["hint"]
 
 
+def test_what_no_word_finds_is_found_by_the_fields_of_three_examples(forge):
+    examples = [*AVERAGES, {"input": {"numbers": [4]}, "output": {"average": 4}}]
+    done = forge("xylophone", "--explain", examples=examples)
+    assert (done.json["tier"], done.json["artifact"]) == ("verified", "stats.average@1")
+    [found] = [each for each in done.json["candidates"] if each["ref"] == "stats.average@1"]
+    assert not found["by_words"]
+    assert [each["result"] for each in found["examples"]] == ["passed"] * 3
+    two = forge.refused(6, "zither", examples=examples[:2])
+    assert "3 different examples must pass" in two.json["error"]["message"]
+
+
+def test_explain_judges_every_candidate_and_chooses_the_same(forge, cli):
+    short = forge("convert fahrenheit to celsius")
+    whole = forge("convert fahrenheit to celsius", "--explain")
+    assert whole.json["artifact"] == short.json["artifact"] == "units.fahrenheit_to_celsius@1"
+    assert len(short.json["candidates"]) == 1 < len(whole.json["candidates"])
+    [other] = [each for each in whole.json["candidates"] if each["ref"] == "units.celsius_to_fahrenheit@1"]
+    assert (other["tier"], other["misfits"], other["effect"]) == ("proposed", [], "pure")
+    assert other["vetoes"][0].startswith("direction")
+    people = forge("convert fahrenheit to celsius", "--explain", human=True)
+    assert "units.celsius_to_fahrenheit@1  proposed  score" in people.out
+    assert "stand the other way round" in " ".join(people.out.split())
+
+
+def test_search_explains_with_examples_and_changes_nothing(forge, cli, place):
+    (place / "examples.json").write_text(json.dumps(AVERAGES))
+    before = fingerprint(forge.db)
+    done = cli("search", "mean of figures", "--explain", "--examples", "examples.json", "--json")
+    assert done.code == 0
+    first = done.json["candidates"][0]
+    assert (first["ref"], first["tier"], first["own_green"]) == ("stats.average@1", "verified", True)
+    said = cli("search", "mean of figures", "--explain", "--examples", "examples.json", "--limit", "1")
+    assert "1 passed, 2 passed, its own pass" in said.out
+    assert cli("search", "xylophone", "--explain").code == 0
+    assert cli("search", "mean", "--examples", "examples.json").code == 2
+    assert fingerprint(forge.db) == before
+
+
 CITIES = "parse this csv, group the rows by city, and give the average of price per city"
 CITY_EXAMPLES = [
     {

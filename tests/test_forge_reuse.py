@@ -16,6 +16,7 @@ from ritesmith.forge.reuse import (
     parameters,
     vetoes,
 )
+from ritesmith.forge.words import stem
 
 NUMBERS = {"type": "object", "required": ["initial", "current"], "properties": {"initial": {"type": "number"}}}
 SCHEMA: dict[str, Any] = NUMBERS | {
@@ -169,6 +170,47 @@ def test_the_same_phrase_has_no_veto_whatever_the_others_say() -> None:
     assert vetoes("Sort rows!", ["sort rows descending", "sort rows"]) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "stored", "takes", "gives"),
+    [
+        ("parts of a delimited text", "split a text into parts", ("text",), ("values",)),
+        ("how many miles is a number of kilometers", "convert kilometers to miles", ("kilometers",), ("miles",)),
+        ("month to quarter", "quarter of the year of a month", ("month",), ("quarter",)),
+        ("rows that lack a field", "rows without a field", ("rows",), ("rows",)),
+        ("consumption of a car", "consumption per 100 kilometers", ("liters",), ("consumption",)),
+        ("turn a text around", "reverse a text", ("text",), ("text",)),
+    ],
+)
+def test_strong_evidence_settles_what_one_side_leaves_unsaid(
+    asked: str, stored: str, takes: tuple[str, ...], gives: tuple[str, ...]
+) -> None:
+    fields: dict[str, Any] = {"takes": {stem(each) for each in takes}, "gives": {stem(each) for each in gives}}
+    assert vetoes(asked, [stored], strong=True, undoable=False, **fields) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("fahrenheit to celsius", "celsius to fahrenheit converter"),
+        ("divide a by b", "divide b by a"),
+        ("rows that are not empty", "rows with a value in a field"),
+        ("top 3 customers", "top 10 customers"),
+        ("top 3 customers", "top customers"),
+        ("distance in miles", "distance in km"),
+        ("balance in cents", "balance of an account"),
+        ("largest value of a list", "smallest value of a list"),
+        ("at least 18 years", "more than 18 years"),
+        ("reverse a refund", "refund a payment"),
+    ],
+)
+def test_strong_evidence_does_not_settle_what_both_sides_say(asked: str, stored: str) -> None:
+    assert vetoes(asked, [stored], strong=True, takes={"a", "b"}, gives={"quotient"}) != []
+
+
+def test_a_narrower_choice_than_the_phrase_makes_is_a_veto() -> None:
+    assert vetoes("last position of a value", ["position of a value in a list"]) != []
+
+
 # ---------------------------------------------------------------- contract
 
 
@@ -235,6 +277,29 @@ def test_the_ladder(tier: str, request_: Request, evidence: Evidence) -> None:
     verdict = judge(CANDIDATE, request_, evidence)
     assert verdict.tier == tier, verdict
     assert verdict.reason
+
+
+CONSTANT = tuple({"input": {"initial": each, "current": each}, "output": {"percent": 0.0}} for each in (1, 2, 3))
+THREE = (*EXAMPLES, {"input": {"initial": 10, "current": 10}, "output": {"percent": 0.0}})
+ALL_PASS = Evidence(own_green=True, passed=3, total=3)
+
+
+@pytest.mark.parametrize(
+    ("tier", "examples", "evidence"),
+    [("verified", THREE, ALL_PASS), ("proposed", CONSTANT, ALL_PASS), ("proposed", EXAMPLES, GREEN)],
+)
+def test_what_was_found_by_its_fields_alone_needs_three_examples_that_are_not_all_alike(
+    tier: str, examples: Any, evidence: Evidence
+) -> None:
+    by_fields = CANDIDATE.model_copy(update={"by_words": False})
+    request = ALIKE.model_copy(update={"intent": "how far did it go up or down", "examples": examples})
+    assert judge(by_fields, request, evidence).tier == tier
+
+
+def test_examples_that_start_from_different_documents_are_different() -> None:
+    examples = tuple({"input": {}, "store": {"a": {"k": {"n": each}}}, "output": {"n": each}} for each in (1, 2))
+    balance = CANDIDATE.model_copy(update={"input": {"type": "object"}, "output": {"type": "object"}})
+    assert judge(balance, ALIKE.model_copy(update={"examples": examples}), GREEN).tier == "verified"
 
 
 def test_a_veto_turns_verified_into_proposed_and_nothing_else() -> None:

@@ -20,7 +20,7 @@ from ritesmith.errors import Conflict, InvalidInput, NotFound, StoreError
 from ritesmith.forge.reuse import normalise
 from ritesmith.models import Artifact, Finding, Provenance
 from ritesmith.registry import Registry, digest_of_text
-from ritesmith.search import schema_words, search, split_words
+from ritesmith.search import schema_words, search, split_words, with_fields
 from ritesmith.testing import ManualClock
 
 
@@ -334,6 +334,16 @@ def test_words_of_many_artifacts_find_what_plain_bm25_finds(
     least = sorted((hit.score for hit in plain.values()), reverse=True)[9]
     # Of rows that hold the same words, plain bm25 likes the shorter ones a little more.
     assert all(plain[hit.name].score >= 0.8 * least for hit in bounded)
+
+
+def test_artifacts_are_found_by_the_fields_of_their_schemas(registry: Registry) -> None:
+    publish(registry, "a.one", "1", intent="alpha", words="text length")
+    publish(registry, "a.two", "2", intent="beta", words="text")
+    publish(registry, "a.three", "3", intent="gamma", words="textLength")
+    found = with_fields(registry.connection, ["text", "length"], "alpha beta", 10)
+    assert [(hit.name, hit.by_words) for hit in found] == [("a.one", True), ("a.three", False)]
+    assert with_fields(registry.connection, [], "alpha", 10) == []
+    assert with_fields(registry.connection, ['"', "text"], "", 1)[0].name == "a.three"
 
 
 def test_a_phrase_is_learned_without_looking_through_the_index(registry: Registry) -> None:

@@ -79,6 +79,7 @@ def init(db: str | None, demo: bool, as_json: bool) -> None:
 @click.option("--rounds", type=click.IntRange(0, 10), default=3, show_default=True, help="Repairs asked of the model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Budget of this forge; reserved before each call.")
 @click.option("--dry-run", is_flag=True, help="Publish nothing, remember nothing.")
+@click.option("--explain", is_flag=True, help="Show every candidate, what was held against it, and the verdict.")
 @with_json
 @with_app
 def forge(
@@ -91,6 +92,7 @@ def forge(
     rounds: int,
     max_tokens: int | None,
     dry_run: bool,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Turn INTENT into a workflow or capability.
@@ -118,13 +120,14 @@ def forge(
             rounds=rounds,
             max_tokens=max_tokens,
             dry_run=dry_run,
+            explain=explain,
             on_progress=talk if sys.stderr.isatty() else lambda text: None,
         )
     except ForgeError as error:
         if not as_json and "report" in error.facts:
-            show.forge(error.facts["report"])
+            show.forge(error.facts["report"], explain)
         raise
-    emit(report.model_dump(mode="json")) if as_json else show.forge(report.model_dump(mode="json"))
+    emit(report.model_dump(mode="json")) if as_json else show.forge(report.model_dump(mode="json"), explain)
 
 
 def _examples(file: str) -> list[Any]:
@@ -210,15 +213,24 @@ for each in artifacts.LOOKING:
 @ritesmith.command()
 @click.argument("query")
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option("--explain", is_flag=True, help="Judge each as 'forge' would, and show what led to the verdict.")
+@click.option("--examples", metavar="FILE", help="JSON list of examples to run on each; with --explain.")
 @with_json
 @with_app
-def search(app: RiteSmith, query: str, limit: int, as_json: bool) -> None:
+def search(app: RiteSmith, query: str, limit: int, explain: bool, examples: str | None, as_json: bool) -> None:
     """Find artifacts by what they are for.
 
     Words only propose; `forge` decides by contract and examples.
     """
     from ritesmith.cli import show
 
+    if examples and not explain:
+        raise click.UsageError("--examples decide nothing here without --explain.")
+    if explain:
+        judged = app.explain(query, examples=_examples(examples) if examples else [])[:limit]
+        rows = [each.model_dump(mode="json") for each in judged]
+        emit({"query": query, "candidates": rows}) if as_json else show.candidates(rows, query)
+        return
     rows = app.found(query, limit)
     emit({"query": query, "artifacts": rows}) if as_json else show.artifacts(rows, query)
 

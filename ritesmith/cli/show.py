@@ -56,25 +56,28 @@ def init(told: Mapping[str, Any], demo: bool) -> None:
         out.print(f"  {line}", soft_wrap=True)
 
 
-def forge(report: Mapping[str, Any]) -> None:
+def forge(report: Mapping[str, Any], explain: bool = False) -> None:
     tiers = columns("tier", "result", "why", "seconds")
     for tier in report["tiers"]:
         tiers.add_row(tier["tier"], tier["result"], Text(tier["reason"]), f"{tier['seconds']:.3f}")
     out.print(tiers)
+    if explain:
+        candidates(report["candidates"], report["intent"])
     ranked = sorted(report["candidates"], key=lambda each: each["vetoed"])
     tiers_of = [("exact", "verified"), ("proposed",), ("none",)]
     groups = ([each for each in ranked if each["tier"] in names] for names in tiers_of)
     shown = next((group for group in groups if group), [])[:CANDIDATES_SHOWN]
-    if shown:
+    if shown and not explain:
         table = columns("candidate", "score", "examples", "verdict", "why")
         table.columns[0].no_wrap = True
         for each in shown:
             passed = f"{each['passed']}/{each['total']}" if each["total"] else "-"
-            table.add_row(each["ref"], f"{each['score']:.1f}", passed, each["tier"], Text(each["reason"]))
+            score = "-" if each["score"] is None else f"{each['score']:.1f}"
+            table.add_row(each["ref"], score, passed, each["tier"], Text(each["reason"]))
         out.print(table)
         hidden = len(report["candidates"]) - len(shown)
         if hidden:
-            out.print(f"({hidden} more candidates; --json has them all)")
+            out.print(f"({hidden} more candidates; --explain shows them all)")
     if report["findings"]:
         out.print(findings_table(report["findings"]))
     cost = "" if report["cost"] is None else f", cost {report['cost']}"
@@ -91,6 +94,34 @@ def forge(report: Mapping[str, Any]) -> None:
         out.print(f"next: ritesmith approve {report['artifact']}", soft_wrap=True)
     elif not report["dry_run"]:
         out.print(f"next: ritesmith run {report['artifact'].split('@')[0]} --input @FILE", soft_wrap=True)
+
+
+def candidates(rows: Sequence[Mapping[str, Any]], intent: str) -> None:
+    """Each candidate with what spoke for and against it, in the order in which they were looked at."""
+    if not rows:
+        err.print(f"nothing shares a word with {escape(repr(intent))}, or has the examples' fields")
+        return
+    for each in rows:
+        found = "found by the examples' fields"
+        if each["by_words"]:
+            found = "the same words" if each["score"] is None else f"score {each['score']:.1f}"
+        head = Text.assemble((each["ref"], "bold"), "  ", (each["tier"], TIER_STYLE[each["tier"]]), f"  {found}")
+        ran = [f"{one['number']} {one['result']}" for one in each["examples"]]
+        own = {True: "its own pass", False: "its own fail", None: "its own were not run"}[each["own_green"]]
+        misfits = each["misfits"]
+        contract = f"fits, effect {each['effect']}" if not misfits else "does not fit"
+        pairs: list[tuple[str, RenderableType]] = [
+            ("phrase", Text(each["nearest"])),
+            ("contract", contract + (f", in {len(misfits)} places (--json has them all)" if len(misfits) > 1 else "")),
+            ("examples", ", ".join([*ran, own])),
+            ("because", Text(each["reason"])),
+        ]
+        pairs += [("also", Text(veto)) for veto in each["vetoes"] if veto not in each["reason"]]
+        out.print(head, soft_wrap=True)
+        out.print(fields(pairs))
+
+
+TIER_STYLE = {"exact": "green", "verified": "green", "proposed": "yellow", "none": "dim"}
 
 
 def findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:

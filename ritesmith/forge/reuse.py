@@ -4,6 +4,7 @@
 |---|---|
 | exact | the normalised intent is one of its phrases, contract fits, effect no wider, its own examples green |
 | verified | contract fits, effect no wider, no veto, at least two different caller examples pass, own examples green |
+|          | (found by its contract alone, or vetoed for what one side leaves unsaid: at least three, not all alike) |
 | proposed | it may be right, but a veto brakes, or evidence is missing: shown with the reason, never used silently |
 | none | it is wrong: another contract, a wider effect, a failed example of the caller's or of its own |
 """
@@ -22,6 +23,9 @@ from ritesmith.schemas import problems
 
 EXAMPLES_NEEDED = 2
 """Two executed examples brought the precision of reuse to 0.96 on 963 tasks, one only to 0.87."""
+EXAMPLES_STRONG = 3
+"""So many different ones, with at least two different outcomes, say what words leave unsaid. They do not say the
+contrary of what words do say: an opposite that is named on both sides brakes whatever passes."""
 
 Tier = Literal["exact", "verified", "proposed", "none"]
 
@@ -53,6 +57,8 @@ class Candidate(Value):
     effect: Effect
     score: float = 0.0
     """Of the text search; it orders candidates and decides nothing."""
+    by_words: bool = True
+    """It was found by the words of the intent; else only by the fields of the caller's examples."""
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -68,7 +74,7 @@ class Evidence(Value):
     passed: int = 0
     failed: int = 0
     total: int = 0
-    """Caller examples; those neither passed nor failed could not be run."""
+    """Caller examples; those that neither passed nor failed were not run, as after the first that failed."""
     messages: tuple[str, ...] = ()
 
 
@@ -130,25 +136,71 @@ def judge(candidate: Candidate, request: Request, evidence: Evidence) -> Verdict
         return Verdict(tier="none", reason="its own examples do not pass any more")
     if request.name is not None and request.name != candidate.name:
         return Verdict(tier="proposed", reason=f"it is called {candidate.name!r}, and {request.name!r} is asked for")
-    if evidence.own_green is None:
-        return Verdict(tier="proposed", reason="its own examples have not been run")
-    if normalise(request.intent) in {normalise(phrase) for phrase in candidate.phrases}:
+    if is_exact(candidate, request):
+        if evidence.own_green is None:
+            return Verdict(tier="proposed", reason="its own examples have not been run")
         return Verdict(tier="exact", reason=_exact_reason(candidate, request, evidence))
-    found = tuple(vetoes(request.intent, candidate.phrases, parameters=parameters(request.examples)))
+    found = brakes(candidate, request, evidence)
     if found:
         return Verdict(tier="proposed", reason=f"the words may mean something else: {found[0]}", vetoes=found)
-    different = len({_key(example.get("input")) for example in request.examples})
-    if min(evidence.passed, different) >= EXAMPLES_NEEDED:
-        rest = "" if evidence.passed == evidence.total else "; the others could not be run"
+    needed, different = EXAMPLES_NEEDED, _different(request, evidence)
+    if not candidate.by_words:
+        needed = EXAMPLES_STRONG
+        different = different if is_strong(request, evidence) else min(different, EXAMPLES_NEEDED)
+    if different < needed:
+        words = "on similar words" if candidate.by_words else "on its contract alone"
         return Verdict(
-            tier="verified",
-            reason=f"its contract fits and {evidence.passed} of {evidence.total} caller's examples pass{rest}",
+            tier="proposed",
+            reason=f"{needed} different examples must pass before it is reused {words}, and {different} did",
         )
+    if evidence.own_green is None:
+        return Verdict(tier="proposed", reason="its own examples have not been run")
+    rest = "" if evidence.passed == evidence.total else "; the others could not be run"
     return Verdict(
-        tier="proposed",
-        reason=f"{EXAMPLES_NEEDED} different examples must pass before it is reused on similar words, "
-        f"and {min(evidence.passed, different)} did",
+        tier="verified",
+        reason=f"its contract fits and {evidence.passed} of {evidence.total} caller's examples pass{rest}",
     )
+
+
+def is_exact(candidate: Candidate, request: Request) -> bool:
+    """Whether the intent is one of the candidate's phrases, form aside."""
+    return normalise(request.intent) in {normalise(phrase) for phrase in candidate.phrases}
+
+
+def is_strong(request: Request, evidence: Evidence) -> bool:
+    """Whether enough different examples passed, and not all with one outcome, which a constant would give as well."""
+    outcomes = {_key({key: example.get(key) for key in OUTCOMES}) for example in request.examples}
+    return _different(request, evidence) >= EXAMPLES_STRONG and len(outcomes) > 1
+
+
+def brakes(candidate: Candidate, request: Request, evidence: Evidence) -> tuple[str, ...]:
+    """The vetoes that these examples leave standing."""
+    return tuple(
+        vetoes(
+            request.intent,
+            candidate.phrases,
+            parameters=parameters(request.examples),
+            strong=is_strong(request, evidence),
+            undoable=candidate.effect != "pure",
+            takes=_fields(candidate.input),
+            gives=_fields(candidate.output),
+        )
+    )
+
+
+OUTCOMES = ("output", "error", "outcome", "status", "store_after")
+"""What of an example says what should come out; the rest is the world that it starts from."""
+
+
+def _different(request: Request, evidence: Evidence) -> int:
+    worlds = {_key({key: example[key] for key in example if key not in OUTCOMES}) for example in request.examples}
+    return min(evidence.passed, len(worlds))
+
+
+def _fields(schema: Schema | None) -> frozenset[str]:
+    """The words that name the fields of a schema, as stems."""
+    known = (schema or {}).get("properties")
+    return frozenset(stem(word) for key in known for word in tokens(key)) if isinstance(known, dict) else frozenset()
 
 
 def _exact_reason(candidate: Candidate, request: Request, evidence: Evidence) -> str:
@@ -198,10 +250,10 @@ def _key(value: JSON) -> str:
 
 # ---------------------------------------------------------------- vetoes
 
-NEGATIONS = frozenset(
-    {"not", "no", "never", "without", "non", "except", "cannot", "neither", "nor", "unless", "none"}
-    | {"undo", "reverse", "revert", "rollback"}
-)
+UNDOING = frozenset({"undo", "reverse", "revert", "rollback"})
+NEGATIONS = UNDOING | {
+    *("not", "no", "never", "without", "non", "except", "cannot", "neither", "nor", "unless", "none"),
+}
 """Words that turn the rest around; an intent with one of them is compared only with a phrase that has one too."""
 
 OPPOSITES: tuple[tuple[str, ...], ...] = (
@@ -255,7 +307,7 @@ OPPOSITES: tuple[tuple[str, ...], ...] = (
     ("active", "inactive"),
     ("success succeed succeeded", "failure fail failed"),
     ("inclusive inclusively", "exclusive exclusively"),
-    ("save store write put", "load read fetch get", "delete remove erase"),
+    ("save store write put", "load read fetch", "delete remove erase"),
     ("sine sin", "cosine cos", "tangent tan"),
     ("public", "private"),
     ("debit", "credit"),
@@ -269,13 +321,15 @@ CONNECTORS = frozenset(
     | {"for", "between", "->", "=>", "→"}
 )
 WAYS = frozenset({"to", "into", "as", "from", "->", "=>", "→"})
+LOOSE = frozenset({"of", "in", "for", "on", "per", "between", "with"})
+"""Connectors whose sides are exchanged in plain speech without a change of meaning."""
 UNITS: dict[str, tuple[str, ...]] = {
     "length": (
         "mm millimeter millimetre",
         "cm centimeter centimetre",
         "m meter metre",
         "km kilometer kilometre",
-        "mile",
+        "mile mi",
         "foot ft",
         "inch",
         "yard",
@@ -311,7 +365,16 @@ ARITY = ("number", "value", "date", "list", "string", "text", "point", "object",
 ORDINALS = {"third": "3", "fourth": "4", "fifth": "5", "sixth": "6", "tenth": "10"}
 
 
-def vetoes(intent: str, candidate_phrases: Sequence[str], *, parameters: Collection[str] = ()) -> list[str]:
+def vetoes(
+    intent: str,
+    candidate_phrases: Sequence[str],
+    *,
+    parameters: Collection[str] = (),
+    strong: bool = False,
+    undoable: bool = True,
+    takes: Collection[str] = (),
+    gives: Collection[str] = (),
+) -> list[str]:
     """Why an intent may not mean what a candidate's phrases say, though the words are alike; empty: no such sign.
 
     The signs: negation on one side only, exchanged sides of "to", "by", "with" and their like, other numbers, other
@@ -325,19 +388,28 @@ def vetoes(intent: str, candidate_phrases: Sequence[str], *, parameters: Collect
     that number, and where the phrase has another number at the same place ("orders above 100", "orders above 250") it
     is taken as a parameter on both sides. A count of inputs ("two numbers") differs only from another such count. Every
     other number that only one side has is a veto: "top 10" is not "top 3", nor is it "top".
+
+    With `strong` evidence (see `EXAMPLES_STRONG`) only contradictions are left: what one side merely leaves unsaid (the
+    phrase's number, its unit, its negation) the examples have settled. So has the contract, where of two exchanged
+    words one names a field that it `takes` and the other one that it `gives` (stems): the examples would be no calls of
+    the reverse. What is not `undoable` has no effect that "reverse" could mean to take back.
     """
     if normalise(intent) in {normalise(phrase) for phrase in candidate_phrases}:
         return []
     asked = tokens(intent)
     nearness = [shared(intent, phrase) for phrase in candidate_phrases]
     signs: list[list[str]] = []
+    settled = (frozenset(takes), frozenset(gives)) if strong else (frozenset(), frozenset())
     for phrase, near in zip(candidate_phrases, nearness, strict=True):
         if near < max(nearness):
             continue
         stored = tokens(phrase)
-        found = _numbers(asked, stored, frozenset(parameters))
-        for check in (_negation, _direction, _units, _opposites, _strictness):
-            found += check(asked, stored)
+        found = _numbers(asked, stored, frozenset(parameters), strong)
+        found += _negation(asked, stored, strong, undoable)
+        found += _direction(asked, stored, strong, *settled)
+        found += _units(asked, stored, strong, settled[0] | settled[1])
+        found += _opposites(asked, stored, strong)
+        found += _strictness(asked, stored)
         signs.append(list(dict.fromkeys(found)))
     return min(signs, key=len, default=[])
 
@@ -370,28 +442,56 @@ def _number(text: str) -> str:
     return re.sub(r"\.?0+$", "", text) if "." in text else text
 
 
-def _negation(asked: list[str], stored: list[str]) -> list[str]:
+ABSENCE = frozenset(
+    {"lack", "miss", "missing", "empty", "free", "remove", "drop", "delete", "unique", "distinct", "exclude", "outside"}
+    | {"absent", "blank", "incomplete", "only", "minus", "subtract", "difference", "strip", "ignore", "skip", "dedupe"}
+)
+"""Words that may say by themselves what another text says with a negation: "rows that lack a field"."""
+
+
+def _negation(asked: list[str], stored: list[str], strong: bool, undoable: bool) -> list[str]:
     def negated(words: list[str]) -> set[str]:
         return {word for word in words if word in NEGATIONS or word.endswith("n't")}
 
     one, other = negated(asked), negated(stored)
-    if bool(one) != bool(other):
-        return [f"negation: only one side says {sorted(one or other)[0]!r}"]
-    return []
+    if strong and not undoable:
+        # What only computes has nothing to undo: there "reverse" is the work itself, and has many names.
+        one, other = one - UNDOING, other - UNDOING
+    if bool(one) == bool(other):
+        return []
+    plain = stored if one else asked
+    if strong and ({stem(word) for word in plain} & _ABSENCE or any(_turned(word) for word in plain)):
+        return []
+    return [f"negation: only one side says {sorted(one or other)[0]!r}"]
 
 
-def _direction(asked: list[str], stored: list[str]) -> list[str]:
+def _turned(word: str) -> bool:
+    return len(word) > 5 and word.startswith(("un", "in", "non", "dis"))
+
+
+def _direction(
+    asked: list[str], stored: list[str], strong: bool, takes: frozenset[str], gives: frozenset[str]
+) -> list[str]:
     for word, left, right in _pairs(asked):
         for stored_word, stored_left, stored_right in _pairs(stored):
             # "emails from a text" are the "emails in a text": only between ways does "from" name the other end.
             if "from" in (word, stored_word) and not {word, stored_word} <= WAYS:
                 continue
+            # "parts of a text" and "a text into parts" name one thing from its two ends.
+            if strong and {word, stored_word} & LOOSE:
+                continue
             # What stands on the same side of both, such as the verb, says nothing about who is who.
             same = (left & stored_left) | (right & stored_right) | (left & right)
             one, other = sorted((left & stored_right) - same), sorted((right & stored_left) - same)
-            if one and other:
+            if one and other and not _one_way(one[0], other[0], takes, gives):
                 return [f"direction: {one[0]!r} and {other[0]!r} stand the other way round"]
     return []
+
+
+def _one_way(one: str, other: str, takes: frozenset[str], gives: frozenset[str]) -> bool:
+    """Whether the contract takes the one and gives the other: then examples that are calls of it say which is which."""
+    ends = [(word in takes, word in gives) for word in (one, other)]
+    return sorted(ends) == [(False, True), (True, False)]
 
 
 def _pairs(words: list[str]) -> list[tuple[str, set[str], set[str]]]:
@@ -423,7 +523,7 @@ def _near(words: Iterator[str]) -> set[str]:
     return set(found)
 
 
-def _numbers(asked: list[str], stored: list[str], given: frozenset[str]) -> list[str]:
+def _numbers(asked: list[str], stored: list[str], given: frozenset[str], strong: bool) -> list[str]:
     one, other = _counted(asked), _counted(stored)
     settled = {noun for noun, number in one if number in given}
     for noun, number in one:
@@ -434,6 +534,8 @@ def _numbers(asked: list[str], stored: list[str], given: frozenset[str]) -> list
             number not in {each for _, each in other} and noun not in _ARITY
         ):
             return [f"number: {number} is asked for, and the phrase says {same_place[0] if same_place else 'none'}"]
+    if strong:
+        return []
     values = {number for _, number in one}
     for noun, number in other:
         if number not in values and noun not in settled and noun not in _ARITY:
@@ -463,11 +565,17 @@ def _number_at(words: list[str], place: int) -> str | None:
     return NUMBER_WORDS.get(word) or ORDINALS.get(word)
 
 
-def _units(asked: list[str], stored: list[str]) -> list[str]:
+def _units(asked: list[str], stored: list[str], strong: bool, named: frozenset[str]) -> list[str]:
     reasons = []
     for dimension, names in _UNIT_STEMS.items():
         one = {names[stem(word)]: place for place, word in enumerate(asked) if stem(word) in names}
         other = {names[stem(word)]: place for place, word in enumerate(stored) if stem(word) in names}
+        if strong:
+            # What the contract calls its fields was said by it, whichever phrase is compared.
+            told = {*other, *(names[field] for field in named if field in names)}
+            if (one.keys() - told) and other:
+                reasons.append(f"unit: {sorted(one.keys() - told)[0]!r} is asked for, and nothing says so")
+            one, other = {unit: place for unit, place in one.items() if unit not in told}, {}
         if one and other and set(one) != set(other):
             reasons.append(f"unit: {sorted(set(one) ^ set(other))[0]!r} stands on one side only")
         elif bool(one) != bool(other):
@@ -478,7 +586,7 @@ def _units(asked: list[str], stored: list[str]) -> list[str]:
     return reasons
 
 
-def _opposites(asked: list[str], stored: list[str]) -> list[str]:
+def _opposites(asked: list[str], stored: list[str], strong: bool) -> list[str]:
     reasons = []
     one_stems, other_stems = {stem(word): word for word in asked}, {stem(word): word for word in stored}
     for family in _FAMILIES:
@@ -486,11 +594,14 @@ def _opposites(asked: list[str], stored: list[str]) -> list[str]:
         other = {family[each] for each in other_stems if each in family}
         # A phrase that names both members ("ascending or descending") speaks for either; so "and" is not "or" only
         # where neither text has both.
-        loose = "and both" in one | other
+        loose = strong or "and both" in one | other
         if one and other and (not one & other if loose else one - other):
             mine = sorted(word for each, word in one_stems.items() if family.get(each) in one - other)[0]
             theirs = sorted(word for each, word in other_stems.items() if each in family)[0]
             reasons.append(f"opposite: {mine!r} is asked for, and the phrase says {theirs!r}")
+        elif family in _SELECTIVE and one and not other and not strong:
+            mine = sorted(word for each, word in one_stems.items() if each in family)[0]
+            reasons.append(f"condition: {mine!r} is asked for, and the phrase does not say it")
     for prefix in ("un", "de", "dis", "in", "non", "im"):
         reasons += [
             f"opposite: {word!r} and {prefix + word!r}"
@@ -518,8 +629,10 @@ def _strictness(asked: list[str], stored: list[str]) -> list[str]:
     return []
 
 
+_ABSENCE = frozenset(stem(word) for word in ABSENCE)
 _ARITY = frozenset(stem(word) for word in ARITY)
 _FAMILIES = [{stem(word): member for member in family for word in member.split()} for family in OPPOSITES]
+_SELECTIVE = [family for family in _FAMILIES if family.keys() & {stem("first"), stem("ascending")}]
 _UNIT_STEMS = {
     dimension: {stem(word): member.split()[0] for member in members for word in member.split()}
     for dimension, members in UNITS.items()

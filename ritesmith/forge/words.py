@@ -158,6 +158,7 @@ def tokens(text: str) -> list[str]:
     text = unicodedata.normalize("NFKC", text).replace("’", "'")
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold()
     text = re.sub(r"\b([a-z]{2,})2([a-z]{2,})\b", r"\1 to \2", text)
+    text = re.sub(r"°\s?([cf])\b", lambda found: {"c": " celsius", "f": " fahrenheit"}[found[1]], text)
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     found = re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[<>!=]=|->|=>|[→≤≥≠<>%=]", text)
     return [word.removesuffix("'s") for word in found]
