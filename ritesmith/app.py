@@ -65,8 +65,8 @@ from ritesmith.step import effective_limits
 if TYPE_CHECKING:
     import sqlite3
 
-    from ritesmith.forge.author import ModelSettings
     from ritesmith.guard.lua import LuaRules
+    from ritesmith.model_server import ModelSettings
     from ritesmith.sandbox import Sandbox
 
 GUARD_VERSION = "1"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 CACHE_KIB = 16_384
@@ -356,6 +356,15 @@ def _migrations() -> Migrations:
         # The highest version of a name that was pruned: a version is never given twice.
         db.execute("CREATE TABLE pruned (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID")
         db.execute("CREATE INDEX decisions_artifact ON decisions (artifact)")
+
+    @migrations()
+    def m006_spending(db: Database) -> None:
+        # What calls of a language model may have cost: one that was sent and never answered is in no journal.
+        db.execute(
+            "CREATE TABLE spending (id INTEGER PRIMARY KEY, run TEXT NOT NULL, call TEXT NOT NULL, at REAL NOT NULL,"
+            " tokens INTEGER NOT NULL, cost REAL NOT NULL, settled INTEGER NOT NULL) STRICT"
+        )
+        db.execute("CREATE INDEX spending_run ON spending (run)")
 
     return migrations
 

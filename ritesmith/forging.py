@@ -47,8 +47,8 @@ from ritesmith.search import Hit, search, with_fields
 
 if TYPE_CHECKING:
     from ritesmith.app import Checked, RiteSmith
-    from ritesmith.forge.author import ModelSettings, Reply
     from ritesmith.forge.blocks import Draft
+    from ritesmith.model_server import ModelSettings, Reply
 
 CANDIDATES = 10
 CANDIDATES_BY_FIELDS = 30
@@ -495,8 +495,9 @@ class Forging:
         """Have a model write what is missing; repair by findings, and accept on examples that it never saw."""
         if self.settings is None:
             return "none", "no model is configured", None, ()
-        from ritesmith.forge.author import ask, first_messages, repair_messages
+        from ritesmith.forge.author import first_messages, repair_messages
         from ritesmith.forge.blocks import Draft, merge_draft, parse_draft
+        from ritesmith.model_server import ask
 
         held_back = len(self.request.examples) // 3
         shown = self.request.examples[: len(self.request.examples) - held_back]

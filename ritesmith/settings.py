@@ -106,6 +106,29 @@ class LlmSettings(Value):
     price_out: float | None = Field(default=None, ge=0)
     seconds: Seconds = 60.0
 
+    @property
+    def has_prices(self) -> bool:
+        return self.price_in is not None and self.price_out is not None
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """What so many tokens cost; 0 where no price is set."""
+        return (tokens_in * (self.price_in or 0.0) + tokens_out * (self.price_out or 0.0)) / 1_000_000
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_server(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("a model server is an http or https URL, such as http://localhost:8080/v1")
+        if url is not None and urlsplit(url).password is not None:
+            raise ValueError("a password does not stand in the settings: name a secret in 'key'")
+        return url
+
+    @model_validator(mode="after")
+    def _can_count(self) -> LlmSettings:
+        if self.cost_per_run is not None and not self.has_prices:
+            raise ValueError("with 'cost_per_run' both 'price_in' and 'price_out' must be said")
+        return self
+
 
 class McpTool(Value):
     """`[mcp.NAME.tools.TOOL]`: a person's word on one tool."""

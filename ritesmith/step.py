@@ -207,6 +207,7 @@ class Step:
             grant=grant,
             settings=self.engine.settings,
             secrets=self.engine.secrets,
+            durably=lambda work: self.journal(work, True),
         )
         told = {"index": index, "function": name, "args_digest": saga.digest_of(args)}
         kind = call_effect(declaration, args)

@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from ritesmith.errors import InvalidInput, ModelUnavailable
-from ritesmith.forge.author import ANSWER_BYTES_MAX, ModelSettings, ask, settings_from_env
 from ritesmith.forge.blocks import Draft, lua_complete, merge_draft, parse_draft
+from ritesmith.model_server import ANSWER_BYTES_MAX, ModelSettings, ask, settings_from_env
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 
 MESSAGES = [{"role": "system", "content": "rules"}, {"role": "user", "content": "add two numbers"}]

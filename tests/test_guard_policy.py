@@ -32,6 +32,10 @@ def money(source: str) -> Subject:
     return subject(source, grants=(Grant(function="store.put", narrowed={"namespaces": ["notes", "payments"]}),))
 
 
+def asks(source: str) -> Subject:
+    return subject(source, "read", grants=(Grant(function="llm.complete", narrowed={}),))
+
+
 def deletes(source: str) -> Subject:
     return subject(source, grants=(Grant(function="store.delete", narrowed={"namespaces": ["notes"]}),))
 
@@ -41,6 +45,8 @@ def deletes(source: str) -> Subject:
     [
         pytest.param(subject("model", "pure"), "allow", "pure", "low", id="pure of a model"),
         pytest.param(subject("model", "read"), "allow", "granted-read", "low", id="read of a model"),
+        pytest.param(asks("model"), "approve", "model-asks", "medium", id="questions of a model to a model"),
+        pytest.param(asks("person"), "allow", "granted-read", "medium", id="questions of a person to a model"),
         pytest.param(subject("person"), "allow", "person-write", "medium", id="write of a person"),
         pytest.param(subject("model"), "approve", "model-write", "medium", id="write of a model"),
         pytest.param(subject("composed"), "approve", "composed-write", "medium", id="composed writes"),
@@ -381,7 +387,13 @@ def test_explain_tells_the_rule_the_reason_and_what_was_tried(cli: Any) -> None:
     told = cli("policy", "explain", "orders.refund", "--json").json
     assert (told["artifact"], told["action"], told["rule"]) == ("orders.refund@1", "allow", "bundled")
     assert told["risk"] == "critical"
-    assert [tried["rule"] for tried in told["tried"]] == ["unknown-grant", "pure", "granted-read", "bundled"]
+    assert [tried["rule"] for tried in told["tried"]] == [
+        "unknown-grant",
+        "pure",
+        "model-asks",
+        "granted-read",
+        "bundled",
+    ]
     assert told["subject"]["budget"]["steps"] > 0
     assert json.dumps(told["subject"]["grants"]).count("store.delete") == 0
 

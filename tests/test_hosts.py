@@ -26,6 +26,7 @@ EFFECTS = {
     "http.post_json": "write",
     "http.request": "write",
     "id.new": "pure",
+    "llm.complete": "read",
     "log.info": "pure",
     "notify.webhook": "write",
     "random.integer": "pure",

@@ -106,7 +106,7 @@ def forge(
     import os
 
     from ritesmith.cli import show
-    from ritesmith.forge.author import settings_from_env
+    from ritesmith.model_server import settings_from_env
 
     given = _examples(examples) if examples else []
     settings = None if no_model else settings_from_env(os.environ)

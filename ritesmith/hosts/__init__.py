@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ritesmith import grants
-from ritesmith.hosts import basics, describe, email, file, http, notify, sql, store
+from ritesmith.hosts import basics, describe, email, file, http, llm, notify, sql, store
 from ritesmith.hosts.base import DECLARED, HostEnvironment, HostFailure, HostUnknown, answer, outside_grant
 from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import Contract, Effect, HostFunction
@@ -32,6 +32,7 @@ __all__ = [
     "email",
     "file",
     "http",
+    "llm",
     "notify",
     "outside_grant",
     "sql",

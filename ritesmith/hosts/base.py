@@ -38,6 +38,11 @@ class HostEnvironment:
     secrets: Secrets = field(default_factory=lambda: Secrets(environment={}))
     resolve: Resolve | None = None
     """What looks up the names of hosts; None: the system."""
+    durably: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    """Does work on `connection` where the journal is written, and comes back with its result when that is durable.
+
+    For what a function that reaches outside must keep before it does so; it does nothing else with `connection`.
+    """
 
     def secret(self, name: str) -> str:
         """The value of a secret that a grant or a setting names. HostFailure when there is none."""
