@@ -16,6 +16,7 @@ from ritesmith import hosts, saga
 from ritesmith.artifacts import Artifacts, denied
 from ritesmith.contract import capability_of, near_miss, read_capability, with_header_lines
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
+from ritesmith.documents import read_documents
 from ritesmith.dry_run import DryRun, dry_run
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
@@ -865,6 +866,36 @@ class RiteSmith(Artifacts, Runs):
             near = near_miss(key, documents)
             raise NotFound(f"there is no document '{namespace}/{key}'", hint=f"did you mean '{near}'?" if near else "")
         return documents[key]
+
+    def put_document(self, namespace: str, key: str, value: JSON, *, if_version: int | None = None) -> dict[str, Any]:
+        """Write one document, as `store.put` does; return its namespace, key and version.
+
+        Raises InvalidInput where it is none that the store takes, Conflict where it has another version.
+        """
+        args: dict[str, JSON] = {"namespace": namespace, "key": key, "value": value}
+        if if_version is not None:
+            args["if_version"] = if_version
+        with transaction(self.connection):
+            version = self._put(args, "")
+        return {"namespace": namespace, "key": key, "version": version}
+
+    def import_documents(self, text: str, file: str) -> dict[str, Any]:
+        """Write the documents of a text (see `documents.read_documents`), all or none; return how many were added and
+        how many replaced. Raises as `put_document`, with the place."""
+        found = read_documents(text, file)
+        with transaction(self.connection):
+            versions = [self._put(each.args, f"{each.where}: ") for each in found]
+        added = sum(version == 1 for version in versions)
+        return {"documents": len(versions), "added": added, "replaced": len(versions) - added}
+
+    def _put(self, args: JSON, where: str) -> int:
+        environment = hosts.HostEnvironment(self.connection, self.clock.now(), seed="", idempotency_key="")
+        reply = hosts.answer("store.put", args, environment)
+        if reply.error is not None:
+            kind = Conflict if reply.error.code == "store_conflict" else InvalidInput
+            raise kind(where + reply.error.message.removeprefix("store.put: "))
+        result: Any = reply.result
+        return int(result["version"])
 
     def init_demo(self, folder: Path) -> dict[str, Any]:
         """Seed the documents of the refund example, and write its files into `folder`; nothing is overwritten."""

@@ -272,6 +272,8 @@ COMMANDS = {
     "store list": lambda cli: ["store", "list"],
     "store list NAMESPACE": lambda cli: ["store", "list", "orders"],
     "store get": lambda cli: ["store", "get", "orders", "ORD-1001"],
+    "store put": lambda cli: ["store", "put", "notes", "one", '{"n": 1}', "--if-version", "0"],
+    "store import": lambda cli: ["store", "import", "order.json"],
     "sandbox": lambda cli: ["sandbox", "script.lua"],
 }
 REFUSED = {
@@ -286,6 +288,9 @@ REFUSED = {
     "no host function": (["hosts", "http.requst"], 3, "not_found"),
     "no file": (["check", "nothing.lua"], 3, "not_found"),
     "no document": (["store", "get", "orders", "nothing"], 3, "not_found"),
+    "no object": (["store", "put", "orders", "ORD-1001", "[]"], 2, "invalid_input"),
+    "another version": (["store", "put", "orders", "ORD-1001", "{}", "--if-version", "9"], 4, "conflict"),
+    "no documents": (["store", "import", "bad.lua"], 2, "invalid_input"),
     "conflict": (["approve", "orders.refund@1"], 4, "conflict"),
     "rejected": (["publish", "bad.lua"], 5, "rejected"),
     "nothing forged": (["forge", "frobnicate the quantum zebra"], 6, "forge_exhausted"),

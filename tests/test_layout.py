@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "toml_file": VALUES | {"contract"},
     "settings": VALUES | {"toml_file"},
     "intake": VALUES | {"contract", "json_text", "schemas"},
+    "documents": VALUES | {"contract", "intake"},
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "grants", "schemas", "toml_file", "guard"},
     "sandbox": VALUES | {"sandbox"},

@@ -290,7 +290,7 @@ for each in (*artifacts.KEEPING, *runs.COMMANDS):
 
 @ritesmith.group(cls=Group)
 def store() -> None:
-    """Look at the documents that capabilities keep."""
+    """Look at the documents that capabilities keep, and write some."""
 
 
 @store.command("list")
@@ -314,6 +314,38 @@ def store_get(app: RiteSmith, namespace: str, key: str, as_json: bool) -> None:
     """One document."""
     found = app.document(namespace, key)
     emit(found) if as_json else click.echo(json.dumps(found["value"], ensure_ascii=False, indent=2))
+
+
+@store.command("put")
+@click.argument("namespace")
+@click.argument("key")
+@click.argument("value", metavar="@FILE|JSON|-")
+@click.option(
+    "--if-version", type=click.IntRange(min=0), metavar="N", help="Only if it has this version; 0: if there is none."
+)
+@with_json
+@with_app
+def store_put(app: RiteSmith, namespace: str, key: str, value: str, if_version: int | None, as_json: bool) -> None:
+    """Write one document, whole."""
+    done = app.put_document(namespace, key, json_of(value, "the document"), if_version=if_version)
+    emit(done) if as_json else click.echo(f"{namespace}/{key} has version {done['version']}")
+
+
+@store.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@with_json
+@with_app
+def store_import(app: RiteSmith, file: Path, as_json: bool) -> None:
+    """Write the documents of FILE, all of them or none.
+
+    FILE holds JSON lines {"namespace", "key", "value"}, each with "if_version" where it matters, or one object of
+    namespaces: {"orders": {"ORD-1": {...}}}. What is there already is replaced.
+    """
+    from ritesmith.intake import read_text
+
+    done = app.import_documents(read_text(file), str(file))
+    told = f"{done['documents']} documents: {done['added']} added, {done['replaced']} replaced"
+    emit(done) if as_json else click.echo(told)
 
 
 @ritesmith.command()

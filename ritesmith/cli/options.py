@@ -78,7 +78,7 @@ def emit(value: dict[str, Any]) -> None:
     click.echo(json_text(value, indent=2 if sys.stdout.isatty() else None))
 
 
-def json_of(given: str) -> Any:
+def json_of(given: str, what: str = "--input") -> Any:
     """The value of `@file`, `-` (stdin) or JSON text."""
     from ritesmith.intake import INPUT_BYTES_MAX, decode, parse_json, read_text
 
@@ -88,4 +88,4 @@ def json_of(given: str) -> Any:
         return parse_json(decode(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1), "stdin"), "stdin")
     if given.startswith("@"):
         return parse_json(read_text(Path(given[1:])), given[1:])
-    return parse_json(given, "--input")
+    return parse_json(given, what)
