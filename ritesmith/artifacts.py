@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ritesmith.bundle import BUNDLE_BYTES_MAX, Bundle, Packed, order_of, provenance_of, seal, unseal
+from ritesmith.bundle import (
+    ALIAS_LENGTH_MAX,
+    ALIASES_MAX,
+    BUNDLE_BYTES_MAX,
+    Bundle,
+    Packed,
+    bundle_of,
+    order_of,
+    provenance_of,
+    seal,
+    unseal,
+)
 from ritesmith.compare import breaking as breaking_changes
 from ritesmith.compare import changes, side_by_side
 from ritesmith.db import backup, damage, transaction
@@ -50,8 +61,6 @@ FORGED = ("exact", "verified", "composed", "authored")
 REUSED = ("exact", "verified")
 STATS_SHOWN = 10
 SECONDS_A_DAY = 86_400.0
-BUSY_SECONDS = 300.0
-"""How long an import waits for others; they wait for it while it tries what it brings."""
 
 
 class Artifacts(ABC):
@@ -405,7 +414,8 @@ class Artifacts(ABC):
     def export(self, reference: str) -> tuple[Artifact, bytes, int]:
         """A signed bundle of an artifact with all it depends on: the artifact, the file's content, how many are in it.
 
-        Each of them is verified first. Raises Untrusted, and Conflict when one of them is revoked.
+        Each of them is verified first. Raises Untrusted, Conflict when one of them is revoked, and InvalidInput when
+        that is more than a bundle holds.
         """
         root = self._looked_up(reference)
         packed = []
@@ -413,22 +423,24 @@ class Artifacts(ABC):
             if artifact.status == "revoked":
                 raise Conflict(f"'{artifact.ref}' is revoked and cannot be exported", hint="export another version")
             sealed, said = self.registry.seal(artifact), self.said(artifact)
+            aliases = (each for each in self.registry.aliases(artifact.name) if each != said.intent)
             packed.append(
-                Packed(
-                    digest=artifact.digest,
-                    kind=artifact.kind,
-                    name=artifact.name,
-                    version=artifact.version,
-                    status=artifact.status,
-                    text=artifact.text,
-                    provenance=sealed.provenance,
-                    signature=sealed.signature.hex(),
-                    aliases=tuple(each for each in self.registry.aliases(artifact.name) if each != said.intent),
-                    tags=tuple(tag for tag, of in self.registry.tags(artifact.name).items() if of == artifact.version),
-                )
+                {
+                    "digest": artifact.digest,
+                    "kind": artifact.kind,
+                    "name": artifact.name,
+                    "version": artifact.version,
+                    "status": artifact.status,
+                    "text": artifact.text,
+                    "provenance": sealed.provenance,
+                    "signature": sealed.signature.hex(),
+                    # The oldest are the author's; the others only help to find it.
+                    "aliases": [each for each in aliases if len(each) <= ALIAS_LENGTH_MAX][:ALIASES_MAX],
+                    "tags": [tag for tag, of in self.registry.tags(artifact.name).items() if of == artifact.version],
+                }
             )
-        bundle = Bundle(root=root.digest, made_at=self.clock.now(), artifacts=tuple(packed))
-        data = seal(bundle, self.keys)
+        value = {"root": root.digest, "made_at": self.clock.now(), "artifacts": packed}
+        data = seal(bundle_of(value, f"the bundle of '{root.ref}'"), self.keys)
         if len(data) > BUNDLE_BYTES_MAX:
             raise InvalidInput(f"the bundle of '{root.ref}' has {len(data)} bytes; at most {BUNDLE_BYTES_MAX} are read")
         return root, data, len(packed)
@@ -451,12 +463,19 @@ class Artifacts(ABC):
         """
         bundle, key = unseal(read_bytes(file, BUNDLE_BYTES_MAX), self.keys, f"the bundle '{file}'")
         person = by or user()
+        # Most of the time goes into trying capabilities, which need nothing of what is yet to be written: nobody else
+        # has to wait for that.
+        tried = {
+            each.digest: self.check_text(each.text, f"{each.ref}.lua")
+            for each in bundle.artifacts
+            if each.kind == "capability" and not self.registry.has(each.digest)
+        }
         new: list[Artifact] = []
         kept: list[Artifact] = []
-        with transaction(self.connection, busy_seconds=BUSY_SECONDS):
+        with transaction(self.connection):
             self._enter(bundle, key, namespaces)
             for packed in bundle.artifacts:
-                artifact, added = self._take(packed, key)
+                artifact, added = self._take(packed, key, tried.get(packed.digest))
                 (new if added else kept).append(artifact)
                 if added:
                     told = {"by": person, "file": file.name, "key": key}
@@ -486,7 +505,7 @@ class Artifacts(ABC):
                 hint=f"if that is meant: --namespace {namespace}",
             )
 
-    def _take(self, packed: Packed, key: str) -> tuple[Artifact, bool]:
+    def _take(self, packed: Packed, key: str, tried: Checked | None) -> tuple[Artifact, bool]:
         """Publish one artifact of a bundle as it is there, when it passes what a person's own would have to pass."""
         for artifact in self.registry.versions(packed.name):
             if artifact.digest == packed.digest:
@@ -500,7 +519,7 @@ class Artifacts(ABC):
             raise Conflict(f"'{packed.ref}' was revoked where it comes from", hint="nothing was imported")
         provenance = provenance_of(packed)
         file = f"{packed.ref}.{'lua' if packed.kind == 'capability' else 'json'}"
-        checked = self.check_text(packed.text, file)
+        checked = tried or self.check_text(packed.text, file)
         if checked.errors:
             raise Rejected(f"'{packed.ref}' does not pass the guard here", findings=checked.findings)
         said = checked.workflow or (checked.capability.contract if checked.capability else None)
@@ -591,10 +610,7 @@ class Artifacts(ABC):
         try:
             artifact = self.registry.by_digest(digest)
         except StoreError as error:
-            yield finding("text_edited", error.message, error.hint)
-            return
-        except ValueError as error:  # pydantic's, of a row whose other columns were edited
-            yield finding("row_edited", f"what is stored beside its text cannot be read: {str(error).splitlines()[0]}")
+            yield finding(f"{error.facts.get('edited', 'text')}_edited", error.message, error.hint)
             return
         try:
             self.registry.verify(digest)
@@ -603,15 +619,17 @@ class Artifacts(ABC):
             return
         try:
             said = self.said(artifact)
-            for part in self._parts_of(artifact):
+            run = examples and artifact.status != "revoked"
+            for part in self._all_parts(self._parts_of(artifact)):
                 if part.status == "revoked" and artifact.status != "revoked":
+                    run = False
                     why = f": {part.reason}" if part.reason else ""
                     hint = "publish a version without it; this one starts no run"
                     yield finding("revoked_version", f"it is pinned to '{part.ref}', which is revoked{why}", hint)
                 elif part.status == "deprecated" and artifact.status == "active":
                     message = f"it is pinned to '{part.ref}', which is deprecated"
                     yield finding("deprecated_version", message, warning=True)
-            for number, example in enumerate(said.examples if examples and artifact.status != "revoked" else ()):
+            for number, example in enumerate(said.examples if run else ()):
                 problems = self.rehearser(artifact)(example).problems
                 if problems:
                     yield finding("example_failed", f"example {number + 1}: {problems[0]}")
@@ -638,8 +656,15 @@ class Artifacts(ABC):
                 yield Finding(code="index_incomplete", message=f"'{first}' {what}{more}", hint=hint)
 
     def rehearser(self, artifact: Artifact) -> Callable[[Any], Rehearsal]:
-        """How to run one example of a published artifact. Raises Untrusted where nobody vouches for it."""
+        """How to run one example of a published artifact.
+
+        Raises Untrusted where nobody vouches for it, or for a part of it any more.
+        """
         self.registry.verify(artifact.digest)
+        for part in self._all_parts(self._parts_of(artifact)):
+            if part.status == "revoked":
+                why = f": {part.reason}" if part.reason else ""
+                raise Untrusted(f"'{part.ref}', of which '{artifact.ref}' is made, was revoked{why}")
         limits, sandbox, library = self.policy.limits, self.sandbox, self.library
         if artifact.kind == "capability":
             capability = library.capability(artifact.digest)
@@ -673,14 +698,6 @@ class Artifacts(ABC):
             raise Conflict(f"there is a file '{file}' already", hint="name another one")
         size = backup(self.connection, file)
         return {"file": str(file), "bytes": size, "artifacts": len(self.registry.names())}
-
-    # ------------------------------------------------------------ trust
-
-    def trusted(self) -> dict[str, Any]:
-        """The own key, made where there is none, and those of others that are trusted."""
-        self.keys.sign(b"")
-        others = [{"key": key, "name": name} for key, name in self.keys.trusted.items()]
-        return {"own": self.keys.own, "file": str(self.keys.file), "trusted": others}
 
 
 def denied(name: str, decision: Decision) -> Rejected:

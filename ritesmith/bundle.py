@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ritesmith.contract import odd_letter, shape_findings
 from ritesmith.errors import InvalidInput, Untrusted
 from ritesmith.json_text import NotJSON, parse
-from ritesmith.models import NAME_PATTERN, Artifact, ArtifactKind, ArtifactStatus, Provenance, Value
+from ritesmith.models import JSON, NAME_PATTERN, Artifact, ArtifactKind, ArtifactStatus, Provenance, Value
 from ritesmith.signing import Keys, statement
 
 FORMAT = "ritesmith-bundle 1"
@@ -114,15 +114,20 @@ def _read(body: bytes, what: str) -> Bundle:
         odd = odd_letter(name)
         if odd:
             raise InvalidInput(f"{what} names an artifact {name!r}: {odd}", hint="a name has only a to z, 0 to 9, _ .")
-    try:
-        bundle = Bundle.model_validate(value)
-    except ValidationError as error:
-        wrong = shape_findings(error, Bundle.model_fields, code="bundle_shape")[0]
-        raise InvalidInput(f"{what}: {wrong.where.path} {wrong.message}", hint=wrong.hint) from None
+    bundle = bundle_of(value, what)
     for each in bundle.artifacts:
         if hashlib.sha256(each.text.encode()).hexdigest() != each.digest:
             raise InvalidInput(f"{what}: the text of '{each.ref}' has another digest than it says")
     return bundle
+
+
+def bundle_of(value: JSON, what: str) -> Bundle:
+    """A bundle from plain JSON; InvalidInput with the first thing that is wrong with it."""
+    try:
+        return Bundle.model_validate(value)
+    except ValidationError as error:
+        wrong = shape_findings(error, Bundle.model_fields, code="bundle_shape")[0]
+        raise InvalidInput(f"{what}: {wrong.where.path} {wrong.message}", hint=wrong.hint) from None
 
 
 def _names(value: Any) -> list[str]:

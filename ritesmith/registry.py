@@ -490,7 +490,14 @@ class Registry:
     def _artifact(self, row: sqlite3.Row) -> Artifact:
         if digest_of_text(row["text"]) != row["digest"]:
             raise _edited(row)
-        return Artifact(**dict(row) | {"provenance": json.loads(row["provenance"])})
+        try:
+            return Artifact(**dict(row) | {"provenance": json.loads(row["provenance"])})
+        except (TypeError, ValueError):  # no JSON, or none of the values that there are
+            raise StoreError(
+                f"what is stored beside the text of '{row['name']}@{row['version']}' cannot be read",
+                hint="the registry file was edited; restore it from a backup",
+                edited="row",
+            ) from None
 
     def _not_found(self, reference: str, name: str) -> NotFound:
         versions = self.connection.execute(
@@ -516,6 +523,7 @@ def _edited(row: sqlite3.Row) -> StoreError:
     return StoreError(
         f"the stored text of '{row['name']}@{row['version']}' is not what was published: its digest differs",
         hint="the registry file was edited; restore it from a backup",
+        edited="text",
     )
 
 

@@ -79,6 +79,11 @@ class Keys:
             found[key] = name.strip()
         return found
 
+    def told(self) -> dict[str, Any]:
+        """The own key, made where there is none, its file, and the keys of others that are trusted."""
+        others = [{"key": key, "name": name} for key, name in self.trusted.items()]
+        return {"own": self._public, "file": str(self.file), "trusted": others}
+
     def trust(self, key: str, name: str = "") -> None:
         """Accept from now on what this key has signed. InvalidInput when it is none, Conflict when it is known."""
         given = _key(key)

@@ -19,7 +19,7 @@ from conftest import environment, fingerprint
 
 from ritesmith.app import RiteSmith
 from ritesmith.bundle import signed, unseal
-from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, StoreError, Untrusted
+from ritesmith.errors import Conflict, ForgeExhausted, InvalidInput, NotFound, Rejected, StoreError, Untrusted
 from ritesmith.models import Artifact
 from ritesmith.sandbox import Sandbox
 from ritesmith.signing import Keys
@@ -186,6 +186,19 @@ def test_a_revoked_part_lets_runs_finish_and_none_start(app: RiteSmith) -> None:
     pinned["nodes"][1]["capability"] = "demo.double@1"
     checked = app.check_file(text_file("other.json", json.dumps(pinned)))
     assert [each.code for each in checked.errors] == ["revoked_version"]
+
+
+def test_what_is_made_of_a_revoked_part_is_not_reused(app: RiteSmith) -> None:
+    capability(app)
+    flow(app)
+    app.revoke("demo.double@1", "it lies")
+    with pytest.raises(ForgeExhausted) as caught:
+        app.forge("double a number and say so", examples=FLOW["examples"], dry_run=True)  # type: ignore[arg-type]
+    [told] = [each for each in caught.value.facts["report"]["candidates"] if each["ref"] == "demo.flow@1"]
+    assert (told["tier"], told["reason"]) == (
+        "none",
+        "'demo.double@1', of which 'demo.flow@1' is made, was revoked: it lies",
+    )
 
 
 def test_a_run_started_before_counts_as_under_way(app: RiteSmith) -> None:
@@ -412,6 +425,20 @@ def test_a_bundle_carries_an_artifact_with_all_it_is_made_of(app: RiteSmith, the
     assert (again["imported"], again["kept"]) == ([], [part.ref, whole.ref])
     with pytest.raises(Conflict, match="there is a file"):
         app.export_file("demo.flow")
+
+
+def test_what_is_more_than_a_bundle_holds_is_told(app: RiteSmith, theirs: RiteSmith) -> None:
+    capability(app)
+    for number in range(300):
+        app.registry.add_alias("demo.double", f"phrase {number}", {})
+    app.registry.add_alias("demo.double", "long " * 500, {})
+    app.export_file("demo.double", Path("d.bundle"))
+    theirs.import_file(Path("d.bundle"))
+    assert len(theirs.registry.aliases("demo.double")) == 201
+    large = FLOW | {"name": "demo.large", "description": "x" * (1024 * 1024)}
+    app.publish_file(text_file("large.json", json.dumps(large)))
+    with pytest.raises(InvalidInput, match="1048576"):
+        app.export("demo.large")
 
 
 def test_a_bundle_that_differs_by_a_byte_is_refused_whole(app: RiteSmith, theirs: RiteSmith) -> None:
@@ -683,6 +710,19 @@ def test_verify_finds_each_thing_that_was_edited_and_changes_nothing(app: RiteSm
     assert fingerprint(place / "registry.db") == before
 
 
+@pytest.mark.parametrize("edit", ["status = 'nonsense'", "provenance = '{'", "provenance = '[]'", "version = 'x'"])
+def test_a_row_that_was_edited_beyond_reading_is_no_defect(app: RiteSmith, edit: str) -> None:
+    try:
+        app.connection.execute(f"UPDATE artifacts SET {edit} WHERE name = 'stats.average'")
+    except sqlite3.IntegrityError:  # the table takes numbers only
+        return
+    for look in (app.registry.by_digest, lambda digest: app.registry.versions("stats.average")):
+        with pytest.raises(StoreError, match=r"beside the text of 'stats\.average@1' cannot be read"):
+            look(app.connection.execute("SELECT digest FROM artifacts WHERE name = 'stats.average'").fetchone()[0])
+    found = app.verify(examples=False)["findings"]
+    assert [each["code"] for each in found if each["where"]["file"]] == ["row_edited"]
+
+
 def test_verify_executes_the_examples_of_what_is_not_revoked(app: RiteSmith) -> None:
     from ritesmith.models import Provenance
 
@@ -793,8 +833,8 @@ def test_an_import_that_is_killed_leaves_nothing_of_it(app: RiteSmith, place: Pa
         from pathlib import Path
         from ritesmith.app import RiteSmith
         take = RiteSmith._take
-        def then_die(self, packed, key):
-            done = take(self, packed, key)
+        def then_die(self, packed, key, tried):
+            done = take(self, packed, key, tried)
             if packed.kind == "workflow":
                 os.kill(os.getpid(), signal.SIGKILL)
             return done

@@ -965,6 +965,12 @@ def test_every_refusal_of_an_artifact_has_its_exit_code_and_its_reason(counter, 
     assert "is not signed" in cli("show", "stats.median").words
 
 
+def test_trust_neither_opens_nor_makes_a_registry(tmp_path):
+    done = child("trust", "list", "--json", folder=tmp_path)
+    assert done.code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_key_that_is_trusted_stands_in_the_list_until_it_is_not(cli):
     key = trusted(cli)
     told = cli("trust", "list", "--json").json

@@ -47,7 +47,8 @@ MAY_IMPORT = {
     "diagram": VALUES | {"trace"},
     "forge": VALUES | {"contract", "expr", "json_text", "schemas", "forge"},
     "testing": VALUES,
-    "cli": VALUES | {"app", "intake", "cli", "forge", "model_server", "sandbox", "saga", "trace", "__version__"},
+    "cli": VALUES
+    | {"app", "intake", "cli", "forge", "model_server", "sandbox", "saga", "signing", "trace", "__version__"},
     "__init__": {"app", "errors"},
     "__main__": {"cli"},
 }

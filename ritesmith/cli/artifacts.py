@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ritesmith.cli.options import Group, emit, talk, with_app, with_json
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
+    from ritesmith.signing import Keys
 
 REJECTED = 5
 """Exit code of `verify` when it has found something: that of Rejected."""
@@ -285,12 +287,18 @@ def trust() -> None:
     """
 
 
+def _keys() -> Keys:
+    # Trust is the user's, not a registry's: none is opened for it, or made.
+    from ritesmith.signing import Keys
+
+    return Keys.of(os.environ)
+
+
 @trust.command("list")
 @with_json
-@with_app
-def trust_list(app: RiteSmith, as_json: bool) -> None:
+def trust_list(as_json: bool) -> None:
     """Your own key, and those that you trust."""
-    told = app.trusted()
+    told = _keys().told()
     if as_json:
         emit(told)
         return
@@ -303,20 +311,18 @@ def trust_list(app: RiteSmith, as_json: bool) -> None:
 @click.argument("key")
 @click.option("--name", default="", help="What you call it.")
 @with_json
-@with_app
-def trust_add(app: RiteSmith, key: str, name: str, as_json: bool) -> None:
+def trust_add(key: str, name: str, as_json: bool) -> None:
     """Trust KEY, 64 digits that its owner sees with `trust list`."""
-    app.keys.trust(key, name)
+    _keys().trust(key, name)
     emit({"key": key, "name": name, "trusted": True}) if as_json else click.echo(f"trusted {key[:12]} {name}".rstrip())
 
 
 @trust.command("remove")
 @click.argument("key")
 @with_json
-@with_app
-def trust_remove(app: RiteSmith, key: str, as_json: bool) -> None:
+def trust_remove(key: str, as_json: bool) -> None:
     """Trust KEY no longer: nothing that it signed is executed."""
-    name = app.keys.distrust(key)
+    name = _keys().distrust(key)
     told = {"key": key, "name": name, "trusted": False}
     emit(told) if as_json else click.echo(f"no longer trusted: {key[:12]} {name}".rstrip())
 
