@@ -810,6 +810,37 @@ def test_a_damaged_registry_is_not_backed_up_as_if_it_were_sound(app: RiteSmith,
     assert not (place / "copy.db").exists()
 
 
+# ---------------------------------------------------------------- locked
+
+
+def test_a_locked_file_refuses_every_change_loses_nothing_and_can_be_backed_up(app: RiteSmith, place: Path) -> None:
+    capability(app)
+    app.export_file("demo.double", Path("d.bundle"))
+    app.connection.execute("PRAGMA busy_timeout = 20")
+    before = fingerprint(place / "registry.db")
+    changes: dict[str, Any] = {
+        "publish": lambda: capability(app, FASTER),
+        "deprecate": lambda: app.deprecate("demo.double@1", ""),
+        "revoke": lambda: app.revoke("demo.double@1", "wrong"),
+        "tag": lambda: app.tag("demo.double@1", "stable"),
+        "import": lambda: app.import_file(Path("d.bundle")),
+        "prune": lambda: app.prune(days=0),
+        "rebuild": app.rebuild,
+    }
+    with closing(sqlite3.connect(place / "registry.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for word, change in changes.items():
+            with pytest.raises(StoreError, match="is locked by another process"):
+                change()
+            assert not app.connection.in_transaction, word
+        assert app.verify("demo.double")["findings"] == []
+        assert app.backup(place / "copy.db")["artifacts"] == 70
+    assert fingerprint(place / "registry.db") == before
+    for change in changes.values():
+        if change is not changes["revoke"]:
+            change()
+
+
 # ---------------------------------------------------------------- at once
 
 

@@ -275,8 +275,8 @@ def test_a_file_that_may_only_be_read_can_be_looked_at_and_says_why_nothing_else
     commands = writing_commands(cli)
     run = commands["approve"][1]
 
-    def read_only(path: Path | str) -> sqlite3.Connection:
-        connection = open_db(path)
+    def read_only(path: Path | str, **how: Any) -> sqlite3.Connection:
+        connection = open_db(path, **how)
         connection.execute("PRAGMA query_only = ON")
         return connection
 
