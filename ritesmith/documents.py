@@ -29,13 +29,12 @@ def read_documents(text: str, file: str) -> list[Document]:
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     first = read_json(lines[0][1], file)[0] if lines else None
     if isinstance(first, dict) and (len(lines) > 1 or isinstance(first.get("namespace"), str)):
-        return [
-            _of_line(parse_json(line, f"{file}, line {number}"), f"{file}, line {number}") for number, line in lines
-        ]
+        return [_of_line(line, f"{file}, line {number}") for number, line in lines]
     return list(_of_world(parse_json(text, file), file))
 
 
-def _of_line(value: JSON, where: str) -> Document:
+def _of_line(text: str, where: str) -> Document:
+    value = parse_json(text, where)
     if not isinstance(value, dict):
         raise InvalidInput(f"{where}: a document is an object with 'namespace', 'key' and 'value'")
     for name in FIELDS[:3]:

@@ -213,6 +213,11 @@ def trusted(cli):
     return key
 
 
+def written(name, text):
+    Path(name).write_text(text)
+    return name
+
+
 COMMANDS = {
     "init": lambda cli: ["init"],
     "init --demo": lambda cli: ["init", "--demo"],
@@ -273,7 +278,7 @@ COMMANDS = {
     "store list NAMESPACE": lambda cli: ["store", "list", "orders"],
     "store get": lambda cli: ["store", "get", "orders", "ORD-1001"],
     "store put": lambda cli: ["store", "put", "notes", "one", '{"n": 1}', "--if-version", "0"],
-    "store import": lambda cli: ["store", "import", "order.json"],
+    "store import": lambda cli: ["store", "import", written("world.json", '{"notes": {"a": {}}}')],
     "sandbox": lambda cli: ["sandbox", "script.lua"],
 }
 REFUSED = {
