@@ -43,6 +43,7 @@ from ritesmith.models import (
 from ritesmith.registry import Registry, Sealed
 from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
 from ritesmith.runs import user
+from ritesmith.schemas import schema_problems
 from ritesmith.search import schema_words
 from ritesmith.signing import Keys
 
@@ -620,6 +621,10 @@ class Artifacts(ABC):
         try:
             said = self.said(artifact)
             run = examples and artifact.status != "revoked"
+            for side, schema in (("input", said.input), ("output", said.output)):
+                for path, message in schema_problems(schema) if schema is not None else ():
+                    run = False  # no value can be held against it
+                    yield finding("schema_invalid", f"its {side} is no JSON Schema: {path} {message}")
             for part in self._all_parts(self._parts_of(artifact)):
                 if part.status == "revoked" and artifact.status != "revoked":
                     run = False

@@ -736,6 +736,15 @@ def test_verify_executes_the_examples_of_what_is_not_revoked(app: RiteSmith) -> 
     assert app.verify("demo.double@1")["findings"] == []
 
 
+def test_verify_looks_at_the_schemas(app: RiteSmith) -> None:
+    from ritesmith.models import Provenance
+
+    text = DOUBLE.replace('"minimum": 0', '"minimum": "none"')
+    how: dict[str, Any] = {"kind": "capability", "canonical": "", "effect": "pure", "risk": "low", "intent": "twice"}
+    app.registry.publish(name="demo.double", text=text, provenance=Provenance(source="person"), **how)
+    assert {each["code"] for each in app.verify("demo.double")["findings"]} == {"schema_invalid"}
+
+
 def test_rebuild_makes_every_index_anew_and_keeps_what_was_learned(app: RiteSmith) -> None:
     capability(app)
     flow(app)
