@@ -58,10 +58,11 @@ from ritesmith.rehearsal import (
     watched,
 )
 from ritesmith.runs import Runs, user
-from ritesmith.search import Hit, schema_words, search
+from ritesmith.search import Hit, blended, schema_words, search
 from ritesmith.settings import Settings, load_settings
 from ritesmith.signing import Keys
 from ritesmith.step import effective_limits
+from ritesmith.vectors import Vectors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -796,8 +797,23 @@ class RiteSmith(Artifacts, Runs):
     # ------------------------------------------------------------ looking
 
     def search(self, query: str, limit: int = SEARCH_LIMIT) -> list[tuple[Hit, Artifact]]:
-        """Artifacts that share words with the query, best first."""
-        return [(hit, self.registry.by_digest(hit.digest)) for hit in search(self.connection, query, limit)]
+        """Artifacts that share words with the query, or lie near it by the embedder's measure, best first."""
+        return [(hit, self.registry.by_digest(hit.digest)) for hit in self.hits(query, limit)]
+
+    def hits(self, query: str, limit: int = SEARCH_LIMIT) -> list[Hit]:
+        """What words find, and where the extra `embed` is installed what lies near in meaning, best first."""
+        if self.vectors is None:
+            return search(self.connection, query, limit)
+        found = search(self.connection, query, 5 * limit)
+        return blended(self.connection, found, self.vectors.nearest(query), self.vectors.embedder.alike, limit)
+
+    @cached_property
+    def vectors(self) -> Vectors | None:
+        """The vectors of this file; None without the extra `embed`. Loaded when first asked."""
+        from ritesmith import embed
+
+        embedder = embed.load()
+        return None if embedder is None else Vectors(self.connection, embedder)
 
     def explain(
         self, intent: str, *, examples: Sequence[Mapping[str, Any]] = (), effect: Effect = "write"
@@ -836,7 +852,11 @@ class RiteSmith(Artifacts, Runs):
 
     def found(self, query: str, limit: int = SEARCH_LIMIT) -> list[dict[str, Any]]:
         """What the search finds, best first, each with its score."""
-        return [self._row(artifact) | {"score": round(hit.score, 3)} for hit, artifact in self.search(query, limit)]
+        return [
+            self._row(artifact)
+            | {"score": round(hit.score, 3), "cosine": None if hit.cosine is None else round(hit.cosine, 3)}
+            for hit, artifact in self.search(query, limit)
+        ]
 
     def documents(self, namespace: str | None = None) -> list[dict[str, Any]]:
         """The documents of a namespace, or of all: namespace, key, version, value."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 CACHE_KIB = 16_384
@@ -365,6 +365,13 @@ def _migrations() -> Migrations:
             " tokens INTEGER NOT NULL, cost REAL NOT NULL, settled INTEGER NOT NULL) STRICT"
         )
         db.execute("CREATE INDEX spending_run ON spending (run)")
+
+    @migrations()
+    def m007_vectors(db: Database) -> None:
+        db.execute(
+            "CREATE TABLE vectors (id INTEGER PRIMARY KEY, phrase TEXT NOT NULL, name TEXT NOT NULL,"
+            " model TEXT NOT NULL, text_hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (phrase, name)) STRICT"
+        )
 
     return migrations
 

@@ -105,6 +105,8 @@ class CandidateReport(Value):
     reason: str
     by_words: bool = True
     """It was found by the intent's words; else by the fields of the caller's examples."""
+    cosine: float | None = None
+    """How near its nearest phrasing lies, by the embedder of the extra `embed`; None: there is none."""
     nearest: str = ""
     """Of its phrases, the one that shares most words with the intent."""
     effect: str = ""
@@ -313,7 +315,7 @@ class Forging:
                 verdict = judge(candidate, self.request, evidence)
             except Untrusted as error:
                 evidence, tried, verdict = Evidence(), [], Verdict(tier="none", reason=error.message)
-            self.candidates.append(self.told_of(candidate, evidence, verdict, tried))
+            self.candidates.append(self.told_of(candidate, hit, evidence, verdict, tried))
             proved = verdict.tier in ("exact", "verified")
             if proved and (best is None or (verdict.tier == "exact" and best[1].tier != "exact")):
                 best = artifact, verdict, evidence
@@ -348,12 +350,12 @@ class Forging:
 
     def hits(self) -> Iterator[Hit]:
         """The search's best, and then, where these do not prove to be it, the artifacts with the examples' fields."""
-        yield from search(self.app.connection, self.request.intent, CANDIDATES)
+        yield from self.app.hits(self.request.intent, CANDIDATES)
         fields = fields_of(self.request.examples)
         yield from with_fields(self.app.connection, fields, self.request.intent, CANDIDATES_BY_FIELDS)
 
     def told_of(
-        self, candidate: Candidate, evidence: Evidence, verdict: Verdict, tried: Sequence[TriedExample]
+        self, candidate: Candidate, hit: Hit, evidence: Evidence, verdict: Verdict, tried: Sequence[TriedExample]
     ) -> CandidateReport:
         """What became of a candidate, with all that spoke for and against it."""
         return CandidateReport(
@@ -366,6 +368,7 @@ class Forging:
             vetoed=bool(verdict.vetoes),
             reason=verdict.reason,
             by_words=candidate.by_words,
+            cosine=None if hit.cosine is None else round(hit.cosine, 3),
             nearest=max(candidate.phrases, key=lambda phrase: shared(self.request.intent, phrase)),
             effect=candidate.effect,
             misfits=verdict.misfits,

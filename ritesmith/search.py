@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,9 @@ class Hit:
     digest: str
     score: float
     by_words: bool = True
-    """It shares words with the query; else only its fields were asked for."""
+    """It shares words with the query, or lies as near; else it was found by its fields, or lies less near."""
+    cosine: float | None = None
+    """How near its nearest phrasing lies, by the embedder; None: there is none, or it lies too far."""
 
 
 def index_artifact(
@@ -102,6 +104,30 @@ def search(connection: sqlite3.Connection, query: str, limit: int = 10) -> list[
         if len(hits) >= limit:
             break
     return sorted(hits, key=lambda hit: (-hit.score, hit.name))[:limit]
+
+
+def blended(
+    connection: sqlite3.Connection, hits: list[Hit], cosines: Mapping[str, float], alike: float | None, limit: int
+) -> list[Hit]:
+    """The best of what words found and of what an embedder found, each name once.
+
+    Ordered by the cosine and a tenth of the score's share in the best one, which found more on eight public sets than
+    either alone, and than merging by rank. A cosine of at least `alike` counts as sharing words.
+    """
+    top = max((hit.score for hit in hits), default=0.0) or 1.0
+    found = {hit.name: replace(hit, cosine=cosines.get(hit.name)) for hit in hits}
+    near = sorted(cosines.keys() - found.keys(), key=lambda name: (-cosines[name], name))[: 5 * limit]
+    rows = connection.execute(
+        "SELECT name, digest FROM artifacts AS a JOIN json_each(?) ON json_each.value = name"
+        " WHERE version = (SELECT max(version) FROM artifacts WHERE name = a.name AND status = 'active')",
+        (json.dumps(near),),
+    )
+    for row in rows:
+        cosine = cosines[row["name"]]
+        by_words = alike is not None and cosine >= alike
+        found[row["name"]] = Hit(row["name"], row["digest"], 0.0, by_words, cosine)
+    ranked = sorted(found.values(), key=lambda hit: (-((hit.cosine or 0.0) + 0.1 * hit.score / top), hit.name))
+    return ranked[:limit]
 
 
 def with_fields(connection: sqlite3.Connection, fields: Iterable[str], query: str, limit: int) -> list[Hit]:

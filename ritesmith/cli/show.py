@@ -102,9 +102,10 @@ def candidates(rows: Sequence[Mapping[str, Any]], intent: str) -> None:
         err.print(f"nothing shares a word with {escape(repr(intent))}, or has the examples' fields")
         return
     for each in rows:
-        found = "found by the examples' fields"
+        found = "found by the examples' fields" if each["cosine"] is None else "no word in common"
         if each["by_words"]:
             found = "the same words" if each["score"] is None else f"score {each['score']:.1f}"
+        found += "" if each["cosine"] is None else f", cosine {each['cosine']:.2f}"
         head = Text.assemble((each["ref"], "bold"), "  ", (each["tier"], TIER_STYLE[each["tier"]]), f"  {found}")
         ran = [f"{one['number']} {one['result']}" for one in each["examples"]]
         own = {True: "its own pass", False: "its own fail", None: "its own were not run"}[each["own_green"]]

@@ -148,7 +148,7 @@ def judge(candidate: Candidate, request: Request, evidence: Evidence) -> Verdict
         needed = EXAMPLES_STRONG
         different = different if is_strong(request, evidence) else min(different, EXAMPLES_NEEDED)
     if different < needed:
-        words = "on similar words" if candidate.by_words else "on its contract alone"
+        words = "on similar words" if candidate.by_words else "without words in common"
         return Verdict(
             tier="proposed",
             reason=f"{needed} different examples must pass before it is reused {words}, and {different} did",
