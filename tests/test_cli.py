@@ -355,7 +355,7 @@ def test_every_command_is_covered_above():
                 yield " ".join((*before, name))
 
     covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
-    # A write of unknown outcome needs a host function that is neither idempotent nor in this file: none ships yet.
+    # A write of unknown outcome needs a world that loses one: tests/test_hosts_in_runs.py has such a mail server.
     # The others want a run that failed, or one that does not end by itself: they have tests of their own.
     assert set(leaves(command_tree)) - covered == {"resolve", "retry", "compensate", "worker"}
 

@@ -5,12 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from click import Command, Group
 
 from ritesmith.cli.commands import ritesmith as command_tree
+from ritesmith.settings import load_settings
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -78,6 +80,13 @@ def test_the_python_example_prints_what_its_comment_says(tmp_path, monkeypatch, 
     assert capsys.readouterr().out.strip() == expected
 
 
+def test_the_settings_are_settings(tmp_path):
+    [example] = [each for each in blocks("toml") if "[http]" in each]
+    (tmp_path / "ritesmith.toml").write_text(example)
+    assert set(tomllib.loads(example)) >= {"http", "email", "sql", "files", "llm"}
+    assert load_settings(tmp_path).files["reports"].write
+
+
 def test_every_file_that_the_readme_links_to_exists():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
     assert len(links) > 5
@@ -102,8 +111,6 @@ def test_every_command_and_option_has_help(path, command):
 
 
 def test_every_dependency_stands_in_the_readme_with_its_reason():
-    import tomllib
-
     project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     table = README.read_text(encoding="utf-8").split("## Dependencies")[1]
     names = [re.match(r"[\w-]+", each)[0] for each in project["dependencies"]]
