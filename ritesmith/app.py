@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,6 +46,7 @@ from ritesmith.models import (
     Source,
     TaskNode,
     Value,
+    Where,
     Workflow,
     WorkflowExample,
 )
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from ritesmith.guard.lua import LuaRules
+    from ritesmith.hosts.mcp_sessions import McpServers
     from ritesmith.model_server import ModelSettings
     from ritesmith.sandbox import Sandbox
 
@@ -108,6 +110,18 @@ class Published(NamedTuple):
     """Versions under other names that differ only in layout, comments or local names."""
     breaking: tuple[str, ...]
     """What it breaks for those who use the version before."""
+
+
+class SyncReport(Value):
+    """What the MCP servers said of their tools, and what of it is not as it was taken over."""
+
+    rows: tuple[hosts.mcp_tools.Row, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that a person must look at; a tool that cannot be used at all is a warning."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
 class RiteSmith(Artifacts, Runs):
@@ -178,7 +192,9 @@ class RiteSmith(Artifacts, Runs):
             raise unreadable from None
 
     def close(self) -> None:
-        """End the workers and close the file."""
+        """End the workers and the sessions with MCP servers, and close the file."""
+        if "mcp_servers" in self.__dict__:
+            self.mcp_servers.close()
         for name in ("sandbox", "second_sandbox"):
             if name in self.__dict__:
                 self.__dict__[name].close()
@@ -223,14 +239,35 @@ class RiteSmith(Artifacts, Runs):
         return Settings() if self.folder is None else load_settings(self.folder)
 
     @cached_property
+    def secrets(self) -> hosts.Secrets:
+        """The project's secrets; those that were read are cut out of what host functions answer."""
+        return hosts.Secrets(self.folder, self.environment)
+
+    @cached_property
+    def mcp_servers(self) -> McpServers:
+        """The sessions with the project's MCP servers; each is opened when first needed."""
+        from ritesmith.hosts.mcp_sessions import McpServers
+
+        return McpServers(self.settings, self.secrets)
+
+    @cached_property
+    def declared(self) -> Mapping[str, tuple[HostFunction, hosts.Implementation]]:
+        """Every host function of this project, with the Python function behind it; nothing is connected to."""
+        kept = hosts.mcp_tools.load(self.connection)
+        if not kept:  # so that a project without MCP servers needs no settings to be looked at
+            return hosts.DECLARED
+        from ritesmith.hosts.mcp_sessions import host_functions
+
+        return {**hosts.DECLARED, **host_functions(kept, self.mcp_servers)}
+
+    @cached_property
     def catalog(self) -> Mapping[str, HostFunction]:
         """Every host function of this project."""
-        return hosts.CATALOG
+        return {name: declared for name, (declared, _) in sorted(self.declared.items())}
 
     @cached_property
     def engine(self) -> Engine:
         """The local engine on this file."""
-        secrets = hosts.Secrets(self.folder, self.environment)
         limits = self.policy.limits
         return Engine(
             self.journal,
@@ -239,8 +276,9 @@ class RiteSmith(Artifacts, Runs):
             self.clock,
             limits=limits,
             catalog=self.catalog,
+            answer=partial(hosts.answer, declared=self.declared),
             settings=self.settings,
-            secrets=secrets,
+            secrets=self.secrets,
         )
 
     def _adopt(self, connection: sqlite3.Connection, version: int) -> None:
@@ -285,6 +323,50 @@ class RiteSmith(Artifacts, Runs):
     def _bundled_stamp(self) -> str | None:
         row = self.connection.execute("SELECT value FROM meta WHERE key = 'bundled'").fetchone()
         return None if row is None else str(row["value"])
+
+    # ------------------------------------------------------------ MCP servers
+
+    def sync_tools(self, servers: Sequence[str] = (), *, accept: bool = False) -> SyncReport:
+        """Ask MCP servers (without a name, all in the settings) for their tools, and take over the new ones.
+
+        What changed since it was taken over stays refused, is a finding, and is taken over by `accept` in a later sync,
+        when it is still what the last one showed. NotFound when a server stands in no setting.
+        """
+        known = self.settings.mcp
+        if not known:
+            hint = '[mcp.NAME] with command = ["..."], or with url = "..."'
+            raise InvalidInput("ritesmith.toml names no MCP server", hint=hint)
+        for name in servers:
+            if name not in known:
+                near = near_miss(name, known)
+                hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
+                raise NotFound(f"ritesmith.toml has no [mcp.{name}]", hint=hint)
+        rows: list[hosts.mcp_tools.Row] = []
+        findings: list[Finding] = []
+        for server in servers or tuple(known):
+            try:
+                listing = self.mcp_servers.listing(server)
+            except hosts.HostFailure as failure:
+                message = str(self.secrets.redact(failure.error.message))
+                findings.append(_tool_finding(failure.error.code, f"$.mcp.{server}", message))
+                continue
+            found, refused = hosts.mcp_tools.read_listing(server, listing)
+            with transaction(self.connection):
+                kept = hosts.mcp_tools.load(self.connection).get(server, hosts.mcp_tools.Kept())
+                kept, its = hosts.mcp_tools.compare(server, kept, found, refused, accept=accept)
+                hosts.mcp_tools.save(self.connection, server, kept)
+            rows += its
+            findings += [each for row in its if (each := _row_finding(row)) is not None]
+            for name in known[server].tools:
+                if name not in kept.tools:
+                    near = near_miss(name, kept.tools)
+                    hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(kept.tools) or 'none'}"
+                    message = f"'{server}' has no tool '{name}'"
+                    where = f"$.mcp.{server}.tools.{name}"
+                    findings.append(_tool_finding("unknown_mcp_tool", where, message, hint, warning=True))
+        for stale in ("declared", "catalog", "engine"):
+            self.__dict__.pop(stale, None)
+        return SyncReport(rows=tuple(rows), findings=tuple(findings))
 
     # ------------------------------------------------------------ guard
 
@@ -937,6 +1019,24 @@ def _references(workflow: Workflow) -> list[str]:
             if node.compensation is not None:
                 names.append(node.compensation.capability)
     return list(dict.fromkeys(names))
+
+
+def _row_finding(row: hosts.mcp_tools.Row) -> Finding | None:
+    """What a person should know about a tool after a sync; None where it is as it should be."""
+    where = f"$.mcp.{row.server}.{row.tool}"
+    if row.state == "refused":
+        message = f"the tool '{row.tool}' cannot be a host function: {row.why}"
+        return _tool_finding("mcp_tool_refused", where, message, warning=True)
+    if row.state not in ("changed", "gone"):
+        return None
+    what = f"changed ({row.why})" if row.state == "changed" else f"is gone{row.why and f' ({row.why})'}"
+    hint = f"if that is right: ritesmith mcp sync {row.server} --yes"
+    return _tool_finding("mcp_tool_changed", where, f"'{row.name}' {what} since it was taken over; it is refused", hint)
+
+
+def _tool_finding(code: str, path: str, message: str, hint: str = "", *, warning: bool = False) -> Finding:
+    where = Where(file="ritesmith.toml", path=path)
+    return Finding(code=code, severity="warning" if warning else "error", where=where, message=message, hint=hint)
 
 
 def _count(number: int, noun: str) -> str:

@@ -165,6 +165,8 @@ class HostFunction(Value):
     repeatable: dict[str, tuple[JSON, ...]] = {}
     """Argument -> values with which a call may be repeated although the function is not idempotent."""
     errors: tuple[str, ...] = ()
+    unusable: str = ""
+    """Why it may not be called now, and what to do; empty where it may."""
 
 
 class HostStub(Value):

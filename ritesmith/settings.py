@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -148,7 +148,13 @@ class McpSettings(Value):
     """Environment variable, or header for a server that speaks HTTP -> name of a secret."""
     seconds: Seconds = 30.0
     bytes_max: int = Field(default=256 * 1024, ge=1)
-    tools: dict[str, McpTool] = Field(default={})
+    tools: dict[Name, McpTool] = Field(default={})
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> Self:
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("an MCP server has either a 'command' that starts it, or a 'url'")
+        return self
 
 
 class Settings(Value):

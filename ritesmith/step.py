@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ritesmith import hosts, saga
-from ritesmith.errors import JournalMismatch
+from ritesmith.errors import JournalMismatch, NotFound
 from ritesmith.grants import call_effect, may_repeat
 from ritesmith.models import JSON, Capability, HostCall, HostError, HostReply, Limits, Outcome, Workflow
 from ritesmith.schemas import problems
@@ -151,6 +151,7 @@ class Step:
         self.index = len(self.known)
         self.outcome: Outcome | None = None
         self.last_error: HostError | None = None
+        self.why_unknown = ""
 
     def run(self) -> None:
         """Execute the script. Raises JournalMismatch when it does not do again what the journal holds."""
@@ -176,7 +177,8 @@ class Step:
     def record(self, workflow: Workflow, now: float) -> saga.Record:
         """The entry that it makes, after `run`."""
         if self.outcome is None:
-            return saga.Record("effect_unknown", self.invoke.path, self.invoke.attempt)
+            why = {"why": self.why_unknown} if self.why_unknown else {}
+            return saga.Record("effect_unknown", self.invoke.path, self.invoke.attempt, why)
         return saga.conclude(workflow, self.lease.state, self.invoke, self.outcome, now)
 
     def check(self, index: int, name: str, args: JSON) -> None:
@@ -189,6 +191,11 @@ class Step:
         if self.started is not None:
             self._same(self.started, name, args)
         index, self.index = self.index, self.index + 1
+        if name not in self.engine.catalog:
+            raise NotFound(
+                f"run '{self.lease.run}' needs the host function '{name}', which is not there any more",
+                hint=f"bring it back as it was, then: ritesmith resume {self.lease.run}",
+            )
         declaration = self.engine.catalog[name]
         grant = self.capability.contract.grants[name]
         refused = hosts.outside_grant(declaration, args, grant)
@@ -216,7 +223,8 @@ class Step:
         def effect() -> HostReply:
             try:
                 return self.engine.answer(name, args, environment)
-            except hosts.HostUnknown:
+            except hosts.HostUnknown as unknown:
+                self.why_unknown = str(environment.secrets.redact(str(unknown)))
                 raise _UnknownEffectError from None
 
         def finish(reply: HostReply) -> HostReply:

@@ -219,7 +219,8 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
             )
             step.setdefault("status", "running")
         case "effect_unknown":
-            step |= {"status": "unknown", "note": "nobody knows whether its last write happened"}
+            why = f": {data['why']}" if data.get("why") else ""
+            step |= {"status": "unknown", "note": f"nobody knows whether its last write happened{why}"}
         case "effect_resolved":
             step |= {"status": "running", "note": f"resolved by {data['by']}"}
         case "run_stopped":

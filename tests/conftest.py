@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from planted import Planted, found_in
 
 import ritesmith
 from ritesmith.app import RiteSmith
@@ -161,6 +162,22 @@ class HandClock:
 
     def sleep(self, seconds):
         raise AssertionError(f"asked to sleep {seconds} seconds")
+
+
+@pytest.fixture
+def planted(tmp_path):
+    """Secrets for a test whose files, all below `tmp_path`, are searched for them when it ends."""
+    secrets = Planted(tmp_path.name)
+    yield secrets
+    assert found_in(tmp_path) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_planted_secret_in_any_file(tmp_path_factory):
+    """When all tests have ended, no file that the suite has written holds a secret that one of them planted."""
+    yield
+    if Planted.planted:
+        assert found_in(tmp_path_factory.getbasetemp(), rows=False) == []
 
 
 @pytest.fixture

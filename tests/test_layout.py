@@ -61,6 +61,8 @@ ONLY_IN = {
     "tree_sitter": {"guard"},
     "tree_sitter_lua": {"guard"},
     "jsonschema": {"schemas"},
+    "mcp": {"hosts"},
+    "anyio": {"hosts"},
     "referencing": {"schemas"},
     "re2": {"schemas"},
     "sqlite_utils": {"db"},

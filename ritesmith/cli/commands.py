@@ -348,6 +348,37 @@ def store_import(app: RiteSmith, file: Path, as_json: bool) -> None:
     emit(done) if as_json else click.echo(told)
 
 
+@ritesmith.group(cls=Group)
+def mcp() -> None:
+    """Use the tools of MCP servers.
+
+    Servers stand in ritesmith.toml, beside the registry file, as [mcp.NAME] with a command or a url. Their tools are
+    host functions mcp.NAME.TOOL, which 'ritesmith hosts' lists.
+    """
+
+
+@mcp.command("sync")
+@click.argument("servers", nargs=-1)
+@click.option("--yes", is_flag=True, help="Take over what changed, if it is what the last sync showed.")
+@with_json
+@with_app
+def mcp_sync(app: RiteSmith, servers: tuple[str, ...], yes: bool, as_json: bool) -> int:
+    """Ask SERVERS, or all, for their tools, and take over the new ones.
+
+    A tool that says something else than when it was taken over is shown, and refused until you say --yes. Exit code 5
+    when there is one, or when a server does not answer.
+    """
+    from ritesmith.cli import show
+
+    report = app.sync_tools(servers, accept=yes)
+    if as_json:
+        told = report.model_dump(mode="json")
+        emit({"tools": told["rows"], "findings": told["findings"]})
+    else:
+        show.synced(report)
+    return 5 if report.errors else 0
+
+
 @ritesmith.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--input", "given", default="{}", metavar="@FILE|JSON|-", help="The input of the script.")

@@ -29,7 +29,7 @@ from ritesmith.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from ritesmith.app import Checked
+    from ritesmith.app import Checked, SyncReport
 
 CANDIDATES_SHOWN = 3
 
@@ -405,7 +405,7 @@ def host_functions(rows: Sequence[Mapping[str, Any]]) -> None:
             f"{effect}; read with {_with(row['reads'])}" if row["reads"] else effect,
             f"{again}; yes with {_with(row['repeatable'])}" if row["repeatable"] else again,
             ", ".join(row["narrows"]) or "-",
-            Text(row["description"]),
+            Text(row["unusable"], style="red") if row["unusable"] else Text(row["description"]),
         )
     out.print(table)
 
@@ -430,6 +430,8 @@ def host_function(told: Mapping[str, Any]) -> None:
         ("touches", "the world outside; an example must stub it" if told["outside"] else where),
         ("errors", Text(", ".join(told["errors"]))),
     ]
+    if told["unusable"]:
+        pairs.append(("refused", Text(told["unusable"], style="red")))
     out.print(fields(pairs))
     for name in ("input", "output"):
         out.print(_schema(name, told[name]))
@@ -442,6 +444,27 @@ def host_function(told: Mapping[str, Any]) -> None:
 
 def _must_be_said(narrows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for name, schema in narrows.items() if "default" not in schema]
+
+
+# ---------------------------------------------------------------- MCP servers
+
+
+def synced(report: SyncReport) -> None:
+    table = columns("host function", "tool", "", "says of itself")
+    for row in report.rows:
+        style = "red" if row.state in ("changed", "gone", "refused") else ""
+        table.add_row(Text(row.name), Text(row.tool), Text(row.state, style=style), Text(", ".join(row.says)))
+    if report.rows:
+        out.print(table)
+    for row in report.rows:
+        for name in row.after:
+            out.print(Text(f"{row.name}: {name}", style="bold"), soft_wrap=True)
+            for sign, values in (("-", row.before), ("+", row.after)):
+                out.print(Text(f"  {sign} {json.dumps(values[name], ensure_ascii=False)}"), soft_wrap=True)
+    if report.findings:
+        out.print(findings_table([finding.model_dump(mode="json") for finding in report.findings]))
+    new = sum(row.state in ("new", "accepted") for row in report.rows)
+    out.print(f"{counted(len(report.rows), 'tool')}, {new} taken over", soft_wrap=True)
 
 
 # ---------------------------------------------------------------- the store

@@ -86,7 +86,8 @@ def _told(entry: Entry) -> str | None:
         case "run_cancelled" | "run_stopped":
             return f"[red]✗[/red] {escape(data['error']['message'])}"
         case "effect_unknown":
-            return f"[magenta]?[/magenta] {node}: nobody knows whether its last write happened"
+            why = f": {escape(data['why'])}" if data.get("why") else ""
+            return f"[magenta]?[/magenta] {node}: nobody knows whether its last write happened{why}"
     return None
 
 

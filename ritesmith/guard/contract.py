@@ -86,10 +86,10 @@ def _grants(contract: Contract, catalog: Mapping[str, HostFunction]) -> Iterator
         at = f"$.grants.{name}"
         declaration = catalog.get(name)
         if declaration is None:
-            near = near_miss(name, catalog)
-            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(catalog)}"
-            yield _finding("unknown_host_function", at, f"there is no host function {name!r}", hint)
+            yield _finding("unknown_host_function", at, f"there is no host function {name!r}", _meant(name, catalog))
             continue
+        if declaration.unusable:
+            yield _finding("unusable_host_function", at, declaration.unusable)
         for key in grant:
             if key not in declaration.narrows:
                 allowed = ", ".join(declaration.narrows) or "nothing; write {}"
@@ -104,6 +104,16 @@ def _grants(contract: Contract, catalog: Mapping[str, HostFunction]) -> Iterator
                 continue
             for path, what in problems(schema, grant[key], root=f"{at}.{key}"):
                 yield _finding("bad_grant", path, what)
+
+
+def _meant(name: str, catalog: Mapping[str, HostFunction]) -> str:
+    near = near_miss(name, catalog)
+    space, _, rest = name.partition(".")
+    if space == "mcp" and rest:
+        server = rest.partition(".")[0]
+        sync = f"the tools of an MCP server are there after [mcp.{server}] in ritesmith.toml and: ritesmith mcp sync"
+        return f"did you mean {near!r}? {sync}" if near and near.startswith(f"mcp.{server}.") else f"{sync} {server}"
+    return f"did you mean {near!r}?" if near else f"there are: {', '.join(catalog)}"
 
 
 def _limits(contract: Contract, ceiling: Limits) -> Iterator[Finding]:

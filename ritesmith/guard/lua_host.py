@@ -343,7 +343,7 @@ def _example(schema: Schema) -> str:
 
 def _words(schema: Schema) -> str:
     """A schema in few words: its own description, or its type and bounds as the schema says them."""
-    if not schema:
+    if not isinstance(schema, dict) or not schema:
         return "any value"
     kinds = schema.get("type")
     said = [" or ".join(kinds) if isinstance(kinds, list) else str(kinds)] if kinds else []

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ritesmith import grants
-from ritesmith.hosts import basics, describe, email, file, http, llm, notify, sql, store
-from ritesmith.hosts.base import DECLARED, HostEnvironment, HostFailure, HostUnknown, answer, outside_grant
+from ritesmith.hosts import basics, describe, email, file, http, llm, mcp_tools, notify, sql, store
+from ritesmith.hosts.base import (
+    DECLARED,
+    HostEnvironment,
+    HostFailure,
+    HostUnknown,
+    Implementation,
+    answer,
+    outside_grant,
+)
 from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import Contract, Effect, HostFunction
 
@@ -21,9 +29,11 @@ def effect_of(said: Contract) -> Effect:
 
 __all__ = [
     "CATALOG",
+    "DECLARED",
     "HostEnvironment",
     "HostFailure",
     "HostUnknown",
+    "Implementation",
     "Secrets",
     "answer",
     "basics",
@@ -33,6 +43,7 @@ __all__ = [
     "file",
     "http",
     "llm",
+    "mcp_tools",
     "notify",
     "outside_grant",
     "sql",

@@ -71,7 +71,10 @@ class HostFailure(Exception):
 
 
 class HostUnknown(Exception):
-    """A write was sent and nobody knows whether it happened, and it may not be repeated: a person must say."""
+    """A write was sent and nobody knows whether it happened, and it may not be repeated: a person must say.
+
+    Its text says why nobody knows.
+    """
 
 
 Implementation: TypeAlias = Callable[[dict[str, Any], HostEnvironment], JSON]
@@ -116,12 +119,17 @@ def host_function(
     return declare
 
 
-def answer(name: str, args: JSON, environment: HostEnvironment) -> HostReply:
+def answer(
+    name: str,
+    args: JSON,
+    environment: HostEnvironment,
+    declared: Mapping[str, tuple[HostFunction, Implementation]] = DECLARED,
+) -> HostReply:
     """Call one host function on checked arguments; a failure it expects is a reply, anything else is raised.
 
     No secret stands in the reply. Raises HostUnknown.
     """
-    declaration, function = DECLARED[name]
+    declaration, function = declared[name]
     args = _with_objects(declaration.input, args)
     wrong = problems(declaration.input, args)
     if wrong:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ritesmith.hosts.mcp_tools import LUA_WORDS
 from ritesmith.models import JSON, HostFunction, Schema
 
 
 def row(declaration: HostFunction) -> dict[str, JSON]:
-    """Name, effect, whether a call may be repeated, what a grant narrows, and the description."""
+    """Name, effect, whether a call may be repeated, what a grant narrows, the description, and why it is refused."""
     return {
         "name": declaration.name,
         "effect": declaration.effect,
@@ -18,14 +19,13 @@ def row(declaration: HostFunction) -> dict[str, JSON]:
         "repeatable": declaration.repeatable,
         "narrows": list(declaration.narrows),
         "description": declaration.description,
+        "unusable": declaration.unusable,
     }
 
 
 def whole(declaration: HostFunction) -> dict[str, JSON]:
     """The row, the schemas, the codes of its errors, and an example grant with a call that lies inside it."""
-    args = {
-        name: _sample(declaration.input["properties"][name], name) for name in declaration.input.get("required", ())
-    }
+    args = _samples(declaration.input)
     grant = {key: _sample(schema, key) for key, schema in declaration.narrows.items() if "default" not in schema}
     return {
         **row(declaration),
@@ -45,9 +45,13 @@ def whole(declaration: HostFunction) -> dict[str, JSON]:
 
 def _sample(schema: Schema, name: str) -> JSON:
     """A value that fits: the schema's own example, or the plainest of its type. A text is the name of its place."""
+    if not isinstance(schema, dict):
+        return {}
     for key in ("examples", "enum"):
         if schema.get(key):
             return schema[key][0]
+    if "const" in schema:
+        return schema["const"]
     if "default" in schema:
         return schema["default"]
     kinds = schema.get("type", "object")
@@ -55,9 +59,15 @@ def _sample(schema: Schema, name: str) -> JSON:
     if kind == "array":
         return [_sample(schema.get("items", {"type": "string"}), name.removesuffix("s"))]
     if kind == "object":
-        return {key: _sample(schema["properties"][key], key) for key in schema.get("required", ())}
+        return _samples(schema)
     plain: dict[str, JSON] = {"string": name, "boolean": True, "null": None}
     return plain.get(kind, min(max(1, schema.get("minimum", 1)), schema.get("maximum", 1)))
+
+
+def _samples(schema: Schema) -> dict[str, JSON]:
+    """A value for every property that must be there; of an MCP server's schema it need not be described."""
+    properties = schema.get("properties", {})
+    return {key: _sample(properties.get(key, {}), key) for key in schema.get("required", ())}
 
 
 def _lua(value: Any) -> str:
@@ -69,4 +79,9 @@ def _lua(value: Any) -> str:
 
 
 def _fields(value: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key} = {_lua(each)}" for key, each in value.items()) + "}"
+    return "{" + ", ".join(f"{_key(key)} = {_lua(each)}" for key, each in value.items()) + "}"
+
+
+def _key(name: str) -> str:
+    plain = name.isascii() and name.isidentifier() and name not in LUA_WORDS
+    return name if plain else f"[{json.dumps(name, ensure_ascii=False)}]"
