@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -165,11 +166,13 @@ class HandClock:
 
 
 @pytest.fixture
-def planted(tmp_path):
-    """Secrets for a test whose files, all below `tmp_path`, are searched for them when it ends."""
+def planted(tmp_path, caplog):
+    """Secrets for a test whose files, all below `tmp_path`, and whose log are searched for them when it ends."""
+    caplog.set_level(logging.DEBUG)
     secrets = Planted(tmp_path.name)
     yield secrets
     assert found_in(tmp_path) == []
+    assert [each for each in secrets.values if each in caplog.text] == []
 
 
 @pytest.fixture(scope="session", autouse=True)

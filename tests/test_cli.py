@@ -385,7 +385,7 @@ def test_show_source_is_the_stored_text(cli, place):
     assert (again["artifact"], again["new"]) == ("stats.average@1", False)
 
 
-@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "trust add", "policy explain"])
+@pytest.mark.parametrize("name", [*command_tree.commands, "store list", "trust add", "policy explain", "mcp sync"])
 def test_every_command_has_help(cli, name):
     done = cli(*name.split(), "--help")
     assert done.code == 0

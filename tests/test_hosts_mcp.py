@@ -1,7 +1,9 @@
 """Tools of MCP servers as host functions: a real server over pipes and over HTTP, and many that misbehave."""
 
+import gzip
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -9,9 +11,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import tomllib
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from conftest import child, environment
@@ -411,6 +416,124 @@ def test_a_server_over_http_is_called_and_its_end_is_a_clear_error(tmp_path, pla
         assert (failed.code, failed.retryable) == ("mcp_unavailable", True)
 
 
+class HttpLiar(BaseHTTPRequestHandler):
+    """An MCP server of the old protocol, with a session, that misbehaves when a tool is called."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.say(405, "")
+
+    do_DELETE = do_GET
+
+    def do_POST(self):
+        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        method, number, word = message.get("method"), message.get("id"), self.server.word
+        if method == "initialize":
+            self.server.opened += 1
+            told = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}}
+            self.result(number, {**told, "serverInfo": {"name": "liar", "version": "1"}})
+        elif method == "tools/list":
+            self.result(number, {"tools": [{"name": "act", "inputSchema": OBJECT}]})
+        elif method == "notifications/initialized":
+            self.say(202, "")
+        elif method != "tools/call":
+            error = {"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": "no such method"}}
+            self.say(200, json.dumps(error))
+        elif word == "forgotten":
+            self.say(404, "", "text/plain")
+        elif word == "accepted":
+            self.say(202, "")
+        elif word == "page":
+            self.say(200, "<html>sign in</html>", "text/html")
+        elif word == "broken":
+            self.say(500, "oops", "text/plain")
+        elif word == "no json":
+            self.say(200, "{")
+        elif word == "elsewhere":
+            self.say(307, "", location="http://127.0.0.2:9/mcp")
+        elif word == "packed":
+            self.say(200, gzip.compress(b"x" * 10_000_000), encoding="gzip")
+        elif word == "endless":
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            with suppress(ConnectionError):
+                while True:
+                    self.wfile.write(b" " * 65536)
+            self.close_connection = True
+        elif word == "reset":
+            self.close_connection = True
+        else:
+            self.result(number, {"content": [{"type": "text", "text": f"you said {self.headers['x-token']}"}]})
+
+    def result(self, number, result):
+        self.say(200, json.dumps({"jsonrpc": "2.0", "id": number, "result": result}))
+
+    def say(self, status, body, kind="application/json", location=None, encoding=None):
+        data = body if isinstance(body, bytes) else body.encode()
+        self.send_response(status)
+        named = {"content-type": kind, "content-length": str(len(data)), "mcp-session-id": "s1"}
+        for name, value in {**named, "location": location, "content-encoding": encoding}.items():
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+@contextmanager
+def lying(word):
+    with ThreadingHTTPServer(("127.0.0.1", 0), HttpLiar) as server:
+        server.word, server.opened, server.daemon_threads = word, 0, True
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server, f"http://127.0.0.1:{server.server_port}/mcp"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("forgotten", "Session terminated"),
+        ("accepted", "202"),
+        ("page", "text/html"),
+        ("broken", "error response"),
+        ("no json", "parse"),
+        ("elsewhere", "http://127.0.0.2:9"),
+        ("packed", "packs its answers"),
+        ("endless", "sends more than"),
+        ("reset", ""),
+    ],
+)
+def test_a_server_over_http_that_breaks_off_is_a_clear_error(tmp_path, planted, word, why):
+    more = {"seconds": LONG, "secrets": {"X-Token": "TOKEN"}, "bytes_max": 4096}
+    with lying(word) as (server, url):
+        settings = McpSettings(url=url, tools={"act": {"effect": "read"}}, **more)
+        with Project(tmp_path, planted, reader=settings, writer=McpSettings(url=url, **more)) as project:
+            project.take("reader")
+            project.take("writer")
+            failed = project.fails("mcp.reader.act")
+            assert (failed.code, failed.retryable) == ("mcp_unavailable", True)
+            assert why in failed.message
+            if word == "forgotten":
+                assert project.fails("mcp.writer.act").code == "mcp_unavailable", "it was certainly not carried out"
+            else:
+                with pytest.raises(HostUnknown):
+                    project("mcp.writer.act")
+            server.word = ""
+            opened = server.opened
+            assert project("mcp.reader.act") == {"text": "you said [secret TOKEN]"}
+            assert server.opened == opened + 1, "another session was opened"
+            assert project("mcp.reader.act") == {"text": "you said [secret TOKEN]"}
+            assert server.opened == opened + 1
+
+
 def test_a_server_is_not_spoken_to_without_tls_unless_a_person_says_so(tmp_path):
     settings = McpSettings(url="http://tools.example.com/mcp", seconds=LONG)
     with Project(tmp_path, web=settings) as project:
@@ -802,14 +925,15 @@ def test_a_changed_tool_is_a_finding_and_a_refused_call_and_a_person_can_take_it
     assert [each["code"] for each in checked.json["findings"]] == ["unusable_host_function"]
     again = cli("run", "desk.flow", "--input", '{"label": "a"}')
     assert "look at the difference: ritesmith mcp sync desk" in again.words
-    assert "is no longer what was taken over" in cli("mcp", "list").words
+    assert "is no longer what was taken over" in cli("hosts", "mcp.desk.add_line").words
+    assert "is no longer what was taken over" in " ".join(cli("hosts").words.split())
 
     taken = cli("mcp", "sync", "--yes", "--json")
     assert taken.code == 0
     states = {row["tool"]: row["state"] for row in taken.json["tools"]}
     assert states.pop("add-line") == "accepted"
     assert set(states.values()) == {"same"}
-    listed = {each["name"]: each for each in cli("mcp", "list", "--json").json["tools"]}
+    listed = {each["name"]: each for each in cli("hosts", "--json").json["host_functions"]}
     assert listed["mcp.desk.add_line"]["description"] == "Write a line down, and send it on."
     assert listed["mcp.desk.add_line"]["unusable"] == ""
     run = cli("run", "desk.flow", "--input", '{"label": "a"}')
@@ -826,7 +950,7 @@ def test_a_run_whose_tool_is_gone_from_the_settings_waits_for_it(desk, planted):
     with RiteSmith.open(str(desk / "registry.db"), environment=planted.environment) as app:
         with pytest.raises(NotFound, match=r"needs the host function 'mcp.desk.count', which is not there"):
             app.drive(run)
-        assert app.tools() == []
+        assert not any(name.startswith("mcp.") for name in app.catalog)
     (desk / "ritesmith.toml").write_text(toml)
     with RiteSmith.open(str(desk / "registry.db"), environment=planted.environment) as app:
         assert app.drive(run).status == "succeeded"
@@ -860,6 +984,13 @@ def test_sync_names_what_is_wrong_with_the_settings(desk, planted):
         app.sync_tools()
 
 
+def test_the_settings_that_the_readme_shows_are_settings():
+    [block] = re.findall(r"^```toml\n(.*?)^```", (HERE.parent / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    shown = Settings.model_validate(tomllib.loads(block)).mcp["files"]
+    assert shown.tools["read_text_file"].effect == "read"
+    assert shown.secrets == {"FILES_TOKEN": "FILES"}
+
+
 def test_nothing_is_started_or_imported_until_a_tool_is_called(desk, planted):
     with RiteSmith.open(str(desk / "registry.db"), environment=planted.environment) as app:
         app.sync_tools()
@@ -868,7 +999,7 @@ def test_nothing_is_started_or_imported_until_a_tool_is_called(desk, planted):
     probe = """
         import sys
         from ritesmith.cli import main
-        for words in (["--help"], ["mcp", "--help"], ["mcp", "list"], ["list"], ["check", "twice.lua"]):
+        for words in (["--help"], ["mcp", "--help"], ["hosts"], ["list"], ["check", "twice.lua"]):
             assert main(words) == 0
         assert "mcp" not in sys.modules
         assert "anyio" not in sys.modules

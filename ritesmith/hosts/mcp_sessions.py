@@ -135,9 +135,7 @@ class McpServers:
                     raise HostFailure(
                         "mcp_unavailable", "the MCP SDK is not installed: pip install 'ritesmith[mcp]'"
                     ) from None
-                # What the SDK logs may hold what a server sent, secrets among it.
-                for name in ("mcp", "client"):
-                    logging.getLogger(name).disabled = True
+                _hush()
                 started = Event()
                 self._thread = Thread(
                     target=lambda: asyncio.run(self._stay(started)), name="ritesmith-mcp", daemon=True
@@ -189,7 +187,7 @@ class McpServers:
         """Do the work with an open session within the server's seconds; what goes wrong is said in our words."""
         seconds = self._settings(server).seconds
         session: _Session | None = None
-        sent = False
+        sent = not_done = False
         try:
             async with asyncio.timeout(seconds):
                 session = self._session(server)
@@ -204,8 +202,9 @@ class McpServers:
             why = f"the MCP server '{server}' did not answer within {seconds:g} seconds"
             code = "mcp_timeout"
         except Exception as error:  # noqa: BLE001  the SDK raises what its parts raise; none of it may reach the engine
-            code, why = _in_our_words(server, error, session)
-            if session is not None and session.problem():
+            code, why, not_done = _in_our_words(server, error, session)
+            # By HTTP a session may be over without a word that it is.
+            if session is not None and (session.problem() or (session.settings.url and code != "mcp_refused")):
                 self._retire(session)
         finally:
             if session is not None:
@@ -213,7 +212,7 @@ class McpServers:
                 session.users -= 1
                 if session.retired and session.users == 0:
                     session.end()
-        if sent and code != "mcp_refused":
+        if sent and not not_done:
             raise Unanswered(code, why)
         raise HostFailure(code, why, retryable=code != "mcp_refused")
 
@@ -248,25 +247,41 @@ class McpServers:
             session.end()
 
 
-def _in_our_words(server: str, error: Exception, session: _Session | None) -> tuple[str, str]:
-    """The code and the message for what the SDK raised."""
+def _in_our_words(server: str, error: Exception, session: _Session | None) -> tuple[str, str, bool]:
+    """The code and the message for what the SDK raised, and whether the call was certainly not carried out."""
     from mcp import MCPError
 
     said = f"the MCP server '{server}'"
     problem = session.problem() if session is not None else ""
     if problem:
-        return "mcp_unavailable", f"{said} {problem}"
+        return "mcp_unavailable", f"{said} {problem}", False
     if isinstance(error, MCPError):
         if error.code in NOT_DONE:
-            return "mcp_refused", f"{said} refused the call: {_short(error.message)}"
-        return "mcp_unavailable", f"{said} failed: {_short(error.message)}"
+            return "mcp_refused", f"{said} refused the call: {_short(error.message)}", True
+        forgotten = (error.code, error.message) == FORGOTTEN
+        return "mcp_unavailable", f"{said} failed: {_short(error.message)}", forgotten
     if isinstance(error, ValueError):
-        return "mcp_unavailable", f"{said} answered what is no valid result"
-    return "mcp_unavailable", f"{said} cannot be reached: {type(error).__name__}"
+        return "mcp_unavailable", f"{said} answered what is no valid result", False
+    return "mcp_unavailable", f"{said} cannot be reached: {type(error).__name__}", False
 
 
-NOT_DONE = (-32700, -32600, -32601, -32602)
-"""JSON-RPC's codes for a request that was not carried out: not parsed, no request, no such method, wrong arguments."""
+NOT_DONE = (-32601, -32602)
+"""JSON-RPC's codes for a request that was not carried out: no such method, wrong arguments.
+
+Not those for a request that could not be read: the SDK uses them also for answers by HTTP that it cannot read.
+"""
+FORGOTTEN = (-32600, "Session terminated")
+"""What the SDK makes of a server that knows the session no more (status 404), and so has done nothing in it."""
+
+
+def _hush() -> None:
+    """Keep what the SDK logs from everybody: it may be what a server sent, and hold secrets."""
+    logger = logging.getLogger("mcp")
+    if logger.propagate:
+        logger.propagate = False
+        logger.addHandler(logging.NullHandler())
+        # A part of the SDK logs under a name that may be somebody else's too.
+        logging.getLogger("client").addFilter(lambda record: "/mcp/client/" not in Path(record.pathname).as_posix())
 
 
 def _short(text: str, most: int = 300) -> str:
