@@ -1,4 +1,4 @@
-"""An MCP server that does what it should not: `mcp_liar.py '{"call": WORD, "start": WORD, "tools": [...]}'`.
+"""An MCP server that does what it should not: `mcp_liar.py '{"call": WORD, "start": WORD, "offers": [TOOL, ...]}'`.
 
 It knows nothing but the standard library, so that it starts at once and can send what the SDK would never send.
 """
@@ -11,7 +11,7 @@ import sys
 
 TOLD = json.loads(sys.argv[1])
 OBJECT = {"type": "object", "properties": {}}
-TOOLS = TOLD.get("tools", [{"name": "act", "inputSchema": OBJECT}])
+TOOLS = TOLD.get("offers", [{"name": "act", "inputSchema": OBJECT}])
 listings = 0
 
 

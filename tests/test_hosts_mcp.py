@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from conftest import child, environment
@@ -44,6 +44,7 @@ def real(folder, **more):
 
 
 def liar(seconds=LONG, secrets=None, tools=None, bytes_max=4096, **told):
+    """Settings of a server that misbehaves as `told`; `tools` are a person's words on them, `offers` what it lists."""
     words = (sys.executable, "-I", "-S", LIAR, json.dumps(told))
     return McpSettings(command=words, seconds=seconds, secrets=secrets or {}, tools=tools or {}, bytes_max=bytes_max)
 
@@ -183,12 +184,13 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("word", HOSTILE)
-@pytest.mark.parametrize("side", ["inputSchema", "outputSchema"])
+# What a tool gives may be any value; what it takes is an object.
+SIDES = [("inputSchema", word) for word in HOSTILE] + [("outputSchema", word) for word in list(HOSTILE)[2:]]
+
+
+@pytest.mark.parametrize(("side", "word"), SIDES)
 def test_a_hostile_schema_is_refused_with_the_reason(word, side):
     schema, why = HOSTILE[word]
-    if side == "outputSchema" and "not for an object" in why:
-        return  # what a tool gives may be any value
     tools, [refused] = read_listing("desk", [{"name": "act", "inputSchema": OBJECT, side: schema}])
     assert tools == {}
     assert refused.state == "refused"
@@ -555,13 +557,12 @@ ENDS = {
     "no result": "no valid result",
     "broken": "failed: it is broken",
 }
+# At the start the last two would be answers to another question: which protocol it speaks.
+BREAKS = [("start", word) for word in list(ENDS)[:-2]] + [(when, word) for when in ("list", "call") for word in ENDS]
 
 
-@pytest.mark.parametrize("word", ENDS)
-@pytest.mark.parametrize("when", ["start", "list", "call"])
+@pytest.mark.parametrize(("when", "word"), BREAKS)
 def test_a_server_that_breaks_off_is_a_clear_error_and_an_open_question_after_a_write(tmp_path, planted, word, when):
-    if when == "start" and word in ("no result", "broken"):
-        return  # then it is an answer to another question
     told = {when: word, "secrets": {"DESK_TOKEN": "TOKEN"}}
     settings = {"reader": {"act": {"effect": "read"}}, "writer": {}, "repeater": {"act": {"idempotent": True}}}
     servers = {name: liar(tools=tools, **told) for name, tools in settings.items()}
@@ -630,11 +631,8 @@ def test_a_server_that_asks_us_for_a_model_or_for_folders_gets_neither(tmp_path)
 )
 def test_a_result_that_breaks_its_schema_is_not_passed_on(tmp_path, result, code):
     tools = [{"name": "act", "inputSchema": OBJECT, "outputSchema": RIGHT}]
-    told = {"result": result}
-    settings = {"reader": liar(tools={"act": {"effect": "read"}}), "writer": liar()}
-    for name, each in settings.items():
-        command = (*each.command[:-1], json.dumps({**told, "tools": tools}))
-        settings[name] = each.model_copy(update={"command": command})
+    told = {"result": result, "offers": tools}
+    settings = {"reader": liar(tools={"act": {"effect": "read"}}, **told), "writer": liar(**told)}
     with Project(tmp_path, **settings) as project:
         for name in settings:
             project.take(name, *tools)
@@ -711,6 +709,29 @@ def test_kill_9_of_the_parent_ends_the_server_with_all_that_it_started(tmp_path)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=environment(), check=False)
     assert done.returncode == -signal.SIGKILL
     assert [ended(int(pid)) for pid in pids.read_text().split()] == [True, True]
+
+
+def test_a_session_that_is_stuck_does_not_hold_its_caller(tmp_path, monkeypatch):
+    go_on = Event()
+    monkeypatch.setattr(mcp_sessions, "_message", lambda line: go_on.wait() and None)
+    monkeypatch.setattr(mcp_sessions, "LATE_SECONDS", 0.5)
+    with Project(tmp_path, desk=liar(0.5, tools={"act": {"effect": "read"}})) as project:
+        project.take("desk")
+        try:
+            failed = project.fails("mcp.desk.act")
+        finally:
+            go_on.set()
+        assert (failed.code, failed.retryable) == ("mcp_timeout", True)
+        assert failed.message == "no answer within 0.5 seconds, and its session is stuck"
+
+
+def test_a_file_of_secrets_that_others_can_read_is_said(tmp_path, planted):
+    planted.write(tmp_path)
+    (tmp_path / "secrets.toml").chmod(0o644)
+    with Project(tmp_path, desk=liar(secrets={"DESK_TOKEN": "FILED"})) as project:
+        project.take("desk")
+        with pytest.raises(InvalidInput, match="can be read by others"):
+            project("mcp.desk.act")
 
 
 def test_calls_of_many_threads_share_a_session(tmp_path):
@@ -898,22 +919,32 @@ def test_a_grant_of_a_tool_that_is_not_there_says_how_it_gets_there(desk, plante
 
 
 def test_a_changed_tool_is_a_finding_and_a_refused_call_and_a_person_can_take_it_over(desk, planted, cli, monkeypatch):
+    def says(description):
+        number = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+        word = {"type": "object", "required": ["label"], "properties": {"label": {"type": "string"}}}
+        line = {"type": "object", "required": ["line"], "properties": {"line": {"type": "string"}}}
+        told = liar(
+            count=str(desk / "calls"),
+            result={"content": [{"type": "text", "text": "5"}], "structuredContent": {"n": 5, "label": "a"}},
+            offers=[
+                {"name": "count", "inputSchema": word, "outputSchema": number, "annotations": {"readOnlyHint": True}},
+                {"name": "add-line", "inputSchema": line, "description": description},
+            ],
+        )
+        (desk / "ritesmith.toml").write_text(f"[mcp.desk]\ncommand = {json.dumps(told.command)}\nseconds = {LONG}\n")
+
     monkeypatch.chdir(desk)
-    for name, value in planted.environment.items():
-        monkeypatch.setenv(name, value)
+    says("Write a line down.")
     assert cli("mcp", "sync").code == 0
     assert "only reads" in cli("mcp", "sync", "desk").words
     with RiteSmith.open(str(desk / "registry.db"), environment=planted.environment) as app:
         publish(app, desk)
-    other = desk / "other.py"
-    other.write_text(Path(REAL).read_text().replace("Write a line down.", "Write a line down, and send it on."))
-    toml = desk / "ritesmith.toml"
-    toml.write_text(toml.read_text().replace(json.dumps(REAL), json.dumps(str(other))))
+    says("Write a line down, and send it on.")
 
     run = cli("run", "desk.flow", "--input", '{"label": "a"}')
     assert run.code == 8
     assert "is no longer what was taken over: ritesmith mcp sync desk" in run.words
-    assert [each["tool"] for each in calls(desk)] == ["count"]
+    assert (desk / "calls").read_text() == "call\n", "the first one only"
 
     seen = cli("mcp", "sync")
     assert seen.code == 5

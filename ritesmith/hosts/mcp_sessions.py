@@ -24,6 +24,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from ritesmith.errors import InvalidInput
 from ritesmith.hosts import mcp_tools
 from ritesmith.hosts.base import (
     REPLY_BYTES_MAX,
@@ -194,7 +195,7 @@ class McpServers:
                 session.users += 1
                 await asyncio.shield(session.ready)
                 return await work(session)
-        except HostFailure:
+        except (HostFailure, InvalidInput):  # the latter of a file of secrets that others can read
             raise
         except TimeoutError:
             if session is not None:
