@@ -25,12 +25,12 @@ from planted import Planted, found_in
 from ritesmith.app import RiteSmith
 from ritesmith.db import open_throwaway
 from ritesmith.errors import InvalidInput, NotFound
-from ritesmith.hosts import HostEnvironment, HostUnknown, Secrets, answer, mcp_sessions, mcp_tools
+from ritesmith.hosts import HostEnvironment, HostUnknown, Secrets, answer, describe, mcp_sessions, mcp_tools
 from ritesmith.hosts.mcp_sessions import McpServers, host_functions
 from ritesmith.hosts.mcp_tools import compare, lua_name, read_listing
 from ritesmith.models import Contract, HostFunction
 from ritesmith.schemas import problems
-from ritesmith.settings import McpSettings, Settings
+from ritesmith.settings import McpSettings, McpTool, Settings
 
 HERE = Path(__file__).parent
 REAL, LIAR = str(HERE / "mcp_real.py"), str(HERE / "mcp_liar.py")
@@ -224,6 +224,20 @@ def test_schemas_as_servers_really_write_them_are_taken():
     assert problems(tools["act"].input, {"any": [1]}) == []
     assert problems(tools["act"].input, {"any": 1, "never": 1}) != []
     assert tools["act"].output is None
+
+
+def test_a_tool_with_unusual_arguments_is_described_with_a_call_that_lua_takes():
+    schema = {
+        "type": "object",
+        "required": ["a-b", "end", "any", "undescribed"],
+        "properties": {"a-b": {"anyOf": [{"type": "string"}]}, "end": {"type": ["string", "null"]}, "any": True},
+    }
+    tools, _ = read_listing("desk", [{"name": "act", "inputSchema": schema}])
+    told = describe.whole(mcp_tools.declaration("desk", tools["act"], McpTool(), offered=True))
+    assert told["example"]["call"] == (
+        'mcp.desk.act{["a-b"] = json.object{}, ["end"] = "end", any = json.object{}, undescribed = json.object{}}'
+    )
+    assert "ritesmith mcp sync desk" in told["unusable"]
 
 
 # ---------------------------------------------------------------- what a person took over
@@ -1016,8 +1030,8 @@ def test_sync_names_what_is_wrong_with_the_settings(desk, planted):
 
 
 def test_the_settings_that_the_readme_shows_are_settings():
-    [block] = re.findall(r"^```toml\n(.*?)^```", (HERE.parent / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    shown = Settings.model_validate(tomllib.loads(block)).mcp["files"]
+    blocks = re.findall(r"^```toml\n(.*?)^```", (HERE.parent / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    [shown] = [Settings.model_validate(tomllib.loads(each)).mcp["files"] for each in blocks if "[mcp." in each]
     assert shown.tools["read_text_file"].effect == "read"
     assert shown.secrets == {"FILES_TOKEN": "FILES"}
 
