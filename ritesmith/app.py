@@ -251,19 +251,20 @@ class RiteSmith(Artifacts, Runs):
         return McpServers(self.settings, self.secrets)
 
     @cached_property
-    def declared(self) -> Mapping[str, tuple[HostFunction, hosts.Implementation]]:
-        """Every host function of this project, with the Python function behind it; nothing is connected to."""
+    def mcp_functions(self) -> Mapping[str, tuple[HostFunction, hosts.Implementation]]:
+        """The tools of MCP servers as host functions, with the Python functions behind them; nothing is connected to."""
         kept = hosts.mcp_tools.load(self.connection)
         if not kept:  # so that a project without MCP servers needs no settings to be looked at
-            return hosts.DECLARED
+            return {}
         from ritesmith.hosts.mcp_sessions import host_functions
 
-        return {**hosts.DECLARED, **host_functions(kept, self.mcp_servers)}
+        return host_functions(kept, self.mcp_servers)
 
     @cached_property
     def catalog(self) -> Mapping[str, HostFunction]:
         """Every host function of this project."""
-        return {name: declared for name, (declared, _) in sorted(self.declared.items())}
+        tools = {name: declared for name, (declared, _) in self.mcp_functions.items()}
+        return {**hosts.CATALOG, **tools} if tools else hosts.CATALOG
 
     @cached_property
     def engine(self) -> Engine:
@@ -276,7 +277,7 @@ class RiteSmith(Artifacts, Runs):
             self.clock,
             limits=limits,
             catalog=self.catalog,
-            answer=partial(hosts.answer, declared=self.declared),
+            answer=partial(hosts.answer, declared={**hosts.DECLARED, **self.mcp_functions}),
             settings=self.settings,
             secrets=self.secrets,
         )
@@ -364,7 +365,7 @@ class RiteSmith(Artifacts, Runs):
                     message = f"'{server}' has no tool '{name}'"
                     where = f"$.mcp.{server}.tools.{name}"
                     findings.append(_tool_finding("unknown_mcp_tool", where, message, hint, warning=True))
-        for stale in ("declared", "catalog", "engine"):
+        for stale in ("mcp_functions", "catalog", "engine"):
             self.__dict__.pop(stale, None)
         return SyncReport(rows=tuple(rows), findings=tuple(findings))
 
