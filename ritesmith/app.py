@@ -252,7 +252,7 @@ class RiteSmith(Artifacts, Runs):
 
     @cached_property
     def mcp_functions(self) -> Mapping[str, tuple[HostFunction, hosts.Implementation]]:
-        """The tools of MCP servers as host functions, with the Python functions behind them; nothing is connected to."""
+        """The tools of MCP servers as host functions, and the Python functions behind them; nothing is connected to."""
         kept = hosts.mcp_tools.load(self.connection)
         if not kept:  # so that a project without MCP servers needs no settings to be looked at
             return {}
