@@ -407,7 +407,8 @@ class Registry:
                     (artifact.name, artifact.version),
                 )
             # What nobody can find any more must not be found by its phrases.
-            self.connection.execute("DELETE FROM aliases WHERE name NOT IN (SELECT name FROM artifacts)")
+            for table in ("aliases", "vectors"):
+                self.connection.execute(f"DELETE FROM {table} WHERE name NOT IN (SELECT name FROM artifacts)")
         return leaving
 
     def rebuild(self, said: Callable[[Artifact], tuple[str, Iterable[str], str, str]]) -> int:

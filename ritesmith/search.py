@@ -72,7 +72,8 @@ def forget_artifact(connection: sqlite3.Connection, digest: str) -> None:
 
 
 def clear_index(connection: sqlite3.Connection) -> None:
-    """Empty the index, to fill it anew."""
+    """Empty the index of words, to fill it anew, and forget the vectors, which are made again when they are missed."""
+    connection.execute("DELETE FROM vectors")
     connection.execute("DELETE FROM search")
     connection.execute("DELETE FROM findable")
 

@@ -762,7 +762,9 @@ def test_rebuild_makes_every_index_anew_and_keeps_what_was_learned(app: RiteSmit
         app.connection.execute(f"DELETE FROM {table}")
     app.connection.execute("DELETE FROM aliases WHERE name = 'stats.sum'")
     assert app.verify(examples=False)["findings"]
+    app.connection.execute("INSERT INTO vectors VALUES (1, 'a', 'demo.double', 'm', x'00', x'00')")
     assert app.rebuild() == 71
+    assert app.connection.execute("SELECT count(*) FROM vectors").fetchone()[0] == 0
     assert (found(), aliases(), app.used_by("demo.double")) == before
     assert app.verify(examples=False)["findings"] == []
 
