@@ -79,6 +79,8 @@ def replay(
         elif entry.kind not in TOLD and entry.seq > copied:
             command = _command(workflow, state, entry)
             if isinstance(command, saga.Record):
+                if _was_refused(entry, command):
+                    command = saga.step_error(workflow, state.track_of(entry.node), entry.data["error"])
                 decisions += 1
                 found += _compare(entry, command)
             elif isinstance(command, saga.Invoke) and (command.path, command.attempt) == (entry.node, entry.attempt):
@@ -114,6 +116,12 @@ def _command(workflow: Workflow, state: saga.State, entry: Entry) -> saga.Comman
     if state.failure is not None or saga.is_closing(track):  # a step that was under way, and was executed to its end
         return saga.enter(workflow, state, track, entry.at)
     return saga.turn(workflow, state, track, entry.at)
+
+
+def _was_refused(entry: Entry, command: saga.Record) -> bool:
+    """Whether the workflow to be called did not take its input: the registry said so, not the interpreter."""
+    failed = entry.kind == "step_failed" and entry.data["error"]["code"] == "bad_input"
+    return failed and command.kind == "child_started"
 
 
 def _execute(

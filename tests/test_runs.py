@@ -212,6 +212,16 @@ def test_a_step_that_was_drained_when_another_branch_failed_is_replayed_too(app:
         assert app.replay(run).differences == ()
 
 
+def test_a_call_whose_input_was_refused_is_replayed_too(app: RiteSmith) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    workflow(app, task("x", "do.double", None, given={"n": 1}), name="test.child", input=schema)
+    given = {"n": {"var": "input.n"}}
+    call = {"id": "ask", "kind": "call", "workflow": "test.child", "with": given, "next": None}
+    for handlers in ([], [{"code": "bad_input", "target": "over"}]):
+        run = app.run(workflow(app, call | {"on_error": handlers}, sleep("over", 0, None)), {"n": "four"}).run
+        assert app.replay(run).same
+
+
 def rewritten(app: RiteSmith, run: str, change: Any) -> None:
     """The journal as somebody would write it who also mends the hashes, who is found out by the replay only."""
     previous = ""
