@@ -143,6 +143,8 @@ class Runs(ABC):
         """Store a callback for later, unless it can never be taken; then `why` it was not taken now, or why never."""
         entries = self.journal.entries(run)
         state = saga.fold(entries)
+        if len([track for track in state.waits("callback") if node in (track.path, track.at)]) > 1:
+            raise why  # kept, it would be taken by whichever branch is left in the end
         came = [each.data["node"] for each in self.journal.messages(run) if each.kind == "callback"]
         came += [entry.node for entry in entries if entry.kind == "callback_received"]
         if any(_means(path, node) or _means(node, path) for path in came):

@@ -626,6 +626,17 @@ def test_a_caller_is_due_when_what_it_called_ended_in_other_hands(
     assert app.deliver(run, {}).status == "succeeded"
 
 
+def test_a_callback_that_may_mean_several_branches_is_refused_and_not_kept(app: RiteSmith) -> None:
+    hear = {"id": "hear", "kind": "wait", "next": "together"}
+    run = app.start(workflow(app, each("hear"), hear, join()), {"items": [0, 1]})
+    app.drive(run)
+    with pytest.raises(Conflict, match="waits for 2 answers: each/0/hear, each/1/hear"):
+        app.deliver(run, {"n": "?"}, node="hear")
+    for n in (0, 1):
+        view = app.deliver(run, {"n": n}, node=f"each/{n}/hear")
+    assert view.output == [{"n": 0}, {"n": 1}]
+
+
 def test_a_callback_that_is_named_by_its_node_and_by_its_path_is_one(app: RiteSmith, clock: ManualClock) -> None:
     hear = {"id": "hear", "kind": "wait", "next": "together"}
     flow = workflow(app, split("x", "nap"), task("x", "do.double", "together", given={"n": 1}),
