@@ -1,7 +1,7 @@
 """Tokens for callbacks: whoever holds one may answer one wait of one run, until it expires.
 
-HMAC-SHA256 (RFC 2104) over run, node path and expiry. A node that is visited again has a path of its own, so that an
-answer to one visit cannot be taken for the next.
+HMAC-SHA256 (RFC 2104) over run, node path, attempt and expiry. A node that is visited again has a path of its own, and
+one that a person has tried again another attempt, so that an answer to one cannot be taken for the next.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import json
 from ritesmith.errors import Conflict, InvalidInput
 
 
-def token(key: bytes, run: str, node: str, expires_at: float) -> str:
+def token(key: bytes, run: str, node: str, attempt: int, expires_at: float) -> str:
     """A token of letters, digits, `-`, `_` and one dot; it stands in a URL as it is."""
-    said = json.dumps([run, node, expires_at]).encode()
+    said = json.dumps([run, node, attempt, expires_at]).encode()
     return f"{_text(said)}.{_text(_mac(key, said))}"
 
 
-def read(key: bytes, given: str, now: float) -> tuple[str, str]:
-    """The run and the node path of a token. InvalidInput when it was not made with this key; Conflict when expired."""
+def read(key: bytes, given: str, now: float) -> tuple[str, str, int]:
+    """The run, the node path and the attempt of a token.
+
+    InvalidInput when it was not made with this key, Conflict when its time is over.
+    """
     said, _, mac = given.partition(".")
     try:
         text, proof = _bytes(said), _bytes(mac)
@@ -29,10 +32,10 @@ def read(key: bytes, given: str, now: float) -> tuple[str, str]:
         text, proof = b"", b""
     if not hmac.compare_digest(proof, _mac(key, text)):
         raise InvalidInput("the token is not one that this registry gave", hint="ask for another: ritesmith token RUN")
-    run, node, expires_at = json.loads(text)
+    run, node, attempt, expires_at = json.loads(text)
     if now >= expires_at:
         raise Conflict(f"the token for '{node}' of run '{run}' has expired", hint=f"another: ritesmith token {run}")
-    return run, node
+    return run, node, attempt
 
 
 def _mac(key: bytes, said: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +18,7 @@ from ritesmith.errors import Conflict, InvalidInput, NotFound, RiteSmithError
 from ritesmith.fork import fork
 from ritesmith.intake import check_value
 from ritesmith.journal import Journal
-from ritesmith.models import FINAL_STATUSES, JSON, Artifact, RunStatus, WaitNode, Workflow
+from ritesmith.models import FINAL_STATUSES, JSON, Artifact, Entry, RunStatus, WaitNode, Workflow
 from ritesmith.registry import Registry
 from ritesmith.replay import Replay, replay
 
@@ -146,9 +146,8 @@ class Runs(ABC):
         if len([track for track in state.waits("callback") if node in (track.path, track.at)]) > 1:
             raise why  # kept, it would be taken by whichever branch is left in the end
         came = [each.data["node"] for each in self.journal.messages(run) if each.kind == "callback"]
-        came += [entry.node for entry in entries if entry.kind == "callback_received"]
-        if any(_means(path, node) or _means(node, path) for path in came):
-            raise Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
+        if _answers(entries, node) or any(_means(path, node) or _means(node, path) for path in came):
+            raise _came_already(run, node)
         if state.status in FINAL_STATUSES or any(entry.kind == "timed_out" and entry.node == node for entry in entries):
             raise why
         self._check_payload(run, _wait_node(self.library.workflow(state), node, run), payload)
@@ -164,24 +163,29 @@ class Runs(ABC):
         Without `node`: the one that the run waits for, or the only one that its workflow has. Raises InvalidInput when
         that leaves a choice, or names no wait node.
         """
-        state = saga.fold(self.journal.entries(run))
+        entries = self.journal.entries(run)
+        state = saga.fold(entries)
         workflow = self.library.workflow(state)
         if node is None:
             waits = [each.path for each in state.waits("callback")]
             known = waits or [each.id for each in workflow.nodes if isinstance(each, WaitNode)]
             if len(known) != 1:
-                which = f"one of {', '.join(known)}" if known else "none: the workflow has no wait node"
-                raise InvalidInput(f"run '{run}' may wait at {which}", hint="say which is meant with --node")
+                if not known:
+                    raise InvalidInput(f"the workflow of run '{run}' has no wait node, so it waits for no callback")
+                raise InvalidInput(f"run '{run}' may wait at {', '.join(known)}", hint="say which is meant with --node")
             node = known[0]
         _wait_node(workflow, node, run)
-        return callbacks.token(self._callback_key(), run, node, self.clock.now() + seconds)
+        attempt = len(_answers(entries, node)) + 1
+        return callbacks.token(self._callback_key(), run, node, attempt, self.clock.now() + seconds)
 
     def deliver_by_token(
         self, token: str, payload: JSON, *, watch: Watch | None = None, wait_seconds: float = 0.0
     ) -> trace.RunView:
         """As `deliver`, for the run and the node of a token. InvalidInput when the token is none of this registry's,
         Conflict when its time is over or it was used."""
-        run, node = callbacks.read(self._callback_key(), token, self.clock.now())
+        run, node, attempt = callbacks.read(self._callback_key(), token, self.clock.now())
+        if attempt <= len(_answers(self.journal.entries(run), node)):
+            raise _came_already(run, node)
         return self.deliver(run, payload, node=node, watch=watch, wait_seconds=wait_seconds)
 
     def _callback_key(self) -> bytes:
@@ -396,6 +400,16 @@ def user() -> str:
 def _means(path: str, node: str) -> bool:
     """Whether a path is that node's: it is named so, or it is the node of that name within a branch."""
     return node in (path, path.rpartition("/")[2])
+
+
+def _answers(entries: Sequence[Entry], node: str) -> list[Entry]:
+    """The callbacks that a run has taken at a node: more than one where a person had it tried again."""
+    came = [entry for entry in entries if entry.kind == "callback_received"]
+    return [entry for entry in came if _means(entry.node, node) or _means(node, entry.node)]
+
+
+def _came_already(run: str, node: str) -> Conflict:
+    return Conflict(f"the callback '{node}' of run '{run}' has come already; this one is not taken")
 
 
 def _wait_node(workflow: Workflow, path: str, run: str) -> WaitNode:

@@ -320,6 +320,18 @@ def test_whoever_has_a_token_may_answer_once(app: RiteSmith) -> None:
             app.deliver_by_token(again, {"n": 2})
 
 
+def test_a_token_that_was_used_is_of_no_use_when_the_wait_is_tried_again(app: RiteSmith) -> None:
+    small = {"<": [{"var": "nodes.hear.output.n"}, 5]}
+    run = app.start(workflow(app, {"id": "hear", "kind": "wait", "success_when": small, "next": None}), {})
+    app.drive(run)
+    token = app.callback_token(run)
+    assert app.deliver_by_token(token, {"n": 9}).status == "failed"
+    assert app.retry(run).status == "waiting"
+    with pytest.raises(Conflict, match="has come already"):
+        app.deliver_by_token(token, {"n": 1})
+    assert app.deliver_by_token(app.callback_token(run), {"n": 1}).status == "succeeded"
+
+
 def test_a_token_may_be_used_before_the_run_waits(app: RiteSmith, clock: ManualClock) -> None:
     run = listening(app, sleep("nap", 100, "hear"))
     token = app.callback_token(run, seconds=60)
