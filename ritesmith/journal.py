@@ -165,10 +165,13 @@ class Journal:
             ).fetchone()
             if other is None:
                 raise Conflict(f"there is a run '{run}' already") from None
+            same = other["input_digest"] == input_digest
             raise Conflict(
-                f"the idempotency key '{idempotency_key}' belongs to run '{other['id']}'",
+                f"the idempotency key '{idempotency_key}' belongs to run '{other['id']}'"
+                + ("" if same else ", which has another workflow or other input"),
+                hint="" if same else f"give another key; or look at that run: ritesmith trace {other['id']}",
                 run=other["id"],
-                same_input=other["input_digest"] == input_digest,
+                same_input=same,
             ) from None
         return entry
 

@@ -54,12 +54,16 @@ class Runs(ABC):
         """Start a run of a published workflow or capability, or of a workflow file; return its id.
 
         Nothing is executed yet: `drive` does that. The run is pinned to the versions of this moment. Raises NotFound,
-        InvalidInput with the path into the input, Conflict when the key belongs to a run on other input.
+        InvalidInput with the path into the input, or for a key without letters; Conflict when the key belongs to a run
+        on other input.
         """
         return self._starter(reference, input, idempotency_key)()
 
     def _starter(self, reference: str | Path, input: JSON, idempotency_key: str | None) -> Callable[[], str]:
         """All of `start` but the writing, which is left to be called."""
+        if idempotency_key == "":
+            # As a script gives it whose variable is not set: every such run would be one.
+            raise InvalidInput("the idempotency key is empty", hint="give one of its own to each run, or none")
         artifact = self._runnable(reference, input)
         run = self.new_id()
         _, record = self._first_entry(artifact, input, run)

@@ -513,8 +513,14 @@ def test_an_idempotency_key_with_other_input_is_a_conflict(cli):
     assert cli("run", "orders.refund", "--input", "@order.json", "--idempotency-key", "k1").code == 0
     other = cli("run", "orders.refund", "--input", '{"order_id": "ORD-1001"}', "--idempotency-key", "k1")
     assert other.code == 4
-    assert "the idempotency key 'k1' belongs to run" in other.err
+    assert re.search(r"key 'k1' belongs to run '\w+', which has another workflow or other input\n", other.err)
     assert len(cli("runs", "--json").json["runs"]) == 1
+
+
+def test_an_idempotency_key_of_no_letters_is_refused(cli):
+    done = cli("run", "orders.refund", "--input", "@order.json", "--idempotency-key", "")
+    assert (done.code, "the idempotency key is empty" in done.err) == (2, True)
+    assert cli("runs", "--json").json["runs"] == []
 
 
 def test_a_failed_run_is_exit_code_8_and_shown_with_its_error(cli):
