@@ -499,6 +499,14 @@ def test_unicode_and_awkward_values_come_through_unchanged(cli):
         assert done.json["output"] == {"values": [text]}
 
 
+def test_what_is_not_json_is_named_by_its_option(cli):
+    run = cli("run", "orders.refund", "--input", "@order.json").run
+    for words in (("run", "orders.refund", "--input"), ("deliver", run, "--payload"),
+                  ("resolve", run, "--happened", "--result")):  # fmt: skip
+        done = cli(*words, "{")
+        assert (done.code, f"Error: {words[-1]}:1:2: this is not JSON" in done.err) == (2, True), done
+
+
 def test_an_idempotency_key_gives_the_same_run(cli):
     words = ("run", "orders.refund", "--input", "@order.json", "--idempotency-key", "k1", "--json")
     first, again = cli(*words).json, cli(*words).json

@@ -251,7 +251,7 @@ def deliver(
     """
     if (run is None) == (token is None) or (token is not None and node is not None):
         raise click.UsageError("Give either RUN, with or without --node, or --token.")
-    value, follow = json_of(payload), _follow(as_json)
+    value, follow = json_of(payload, "--payload"), _follow(as_json)
     if token is not None:
         return _told(app.deliver_by_token(token, value, watch=follow, wait_seconds=wait_seconds), as_json)
     assert run is not None
@@ -300,7 +300,8 @@ def wake(app: RiteSmith, run: str, as_json: bool, **options: Any) -> int:
 def resolve(app: RiteSmith, run: str, happened: bool, result: str, as_json: bool, **options: Any) -> int:
     """Tell what became of the unknown write of a RUN."""
     found = app.run_id(run)
-    view = app.resolve(found, happened=happened, result=json_of(result), watch=_follow(as_json), **options)
+    value = json_of(result, "--result")
+    view = app.resolve(found, happened=happened, result=value, watch=_follow(as_json), **options)
     return _told(view, as_json)
 
 
