@@ -538,6 +538,12 @@ def test_a_failed_run_is_exit_code_8_and_shown_with_its_error(cli):
     assert done.json["error"]["code"] == "order_not_found"
 
 
+@pytest.mark.parametrize("words", [("worker", "--poll"), ("token", "r", "--seconds")], ids=lambda words: words[0])
+def test_not_a_number_is_no_time_either(cli, words):
+    done = cli(*words, "nan")
+    assert (done.code, "not a number of seconds" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize("seconds", ["nan", "-1", "soon"])
 def test_a_wait_that_is_no_time_is_refused(cli, seconds):
     done = cli("run", "stats.average", "--input", '{"numbers": [1]}', "--wait", seconds)

@@ -34,12 +34,14 @@ def with_json(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
 
 
-def with_wait(command: F) -> F:
-    def not_nan(context: click.Context, option: click.Parameter, value: float) -> float:
-        if value != value:
-            raise click.BadParameter("not a number of seconds")
-        return value
+def not_nan(context: click.Context, option: click.Parameter, value: float) -> float:
+    """Whether an option holds a number at all: a range lets through what compares with nothing."""
+    if value != value:
+        raise click.BadParameter("not a number of seconds")
+    return value
 
+
+def with_wait(command: F) -> F:
     return click.option(
         "--wait",
         "wait_seconds",

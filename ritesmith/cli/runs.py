@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ritesmith.cli.options import emit, json_of, talk, with_app, with_json, with_wait
+from ritesmith.cli.options import emit, json_of, not_nan, talk, with_app, with_json, with_wait
 from ritesmith.errors import Conflict, RiteSmithError
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
     "--poll",
     "poll_seconds",
     type=click.FloatRange(min=0.01, max=3600),
+    callback=not_nan,
     default=1.0,
     show_default=True,
     help="How often to look for runs that have something to do, in seconds.",
@@ -263,7 +264,12 @@ def deliver(
 @click.argument("run")
 @with_node
 @click.option(
-    "--seconds", type=click.FloatRange(min=0), default=86400.0, show_default=True, help="How long it is good for."
+    "--seconds",
+    type=click.FloatRange(min=0),
+    callback=not_nan,
+    default=86400.0,
+    show_default=True,
+    help="How long it is good for.",
 )
 @with_json
 @with_app
