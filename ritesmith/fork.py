@@ -55,13 +55,13 @@ def fork(
 
 
 def _before(entries: Sequence[Entry], node: str) -> Sequence[Entry]:
+    came_to: dict[str, int] = {}
     for index, entry in enumerate(entries):
-        if entry.node == node and index:
-            return entries[:index]
-    came_to = dict.fromkeys(entry.node for entry in entries if entry.node and not entry.node.endswith(saga.UNDO))
-    raise NotFound(
-        f"run '{entries[0].run}' never came to '{node}'", hint=f"it came to: {', '.join(each for each in came_to)}"
-    )
+        if entry.node and not entry.node.endswith(saga.UNDO):
+            came_to.setdefault(entry.node, index)
+    if node not in came_to:
+        raise NotFound(f"run '{entries[0].run}' never came to '{node}'", hint=f"it came to: {', '.join(came_to)}")
+    return entries[: came_to[node]]
 
 
 def _has_place(workflow: Workflow, state: saga.State, node: str) -> None:

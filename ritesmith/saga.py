@@ -766,7 +766,7 @@ def retry(workflow: Workflow, state: State, *, by: str, at: float) -> Record:
     if state.status != "failed":
         hint = ""
         if state.status in ("compensated", "compensation_failed"):
-            hint = f"what it did is undone; begin again: ritesmith fork {state.run}, or a new run"
+            hint = f"what it did is undone; begin again: ritesmith fork {state.run} --from NODE, or a new run"
         raise Conflict(f"run '{state.run}' has not failed; it is {state.status}", hint=hint)
     if state.failure is None:
         raise Conflict(
