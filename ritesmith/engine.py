@@ -195,7 +195,7 @@ class Engine:
                         broken.add(run)
                     on_rest(run, came_to)
                 due = [] if stopped() else self.journal.due()
-                wanted = [each for each in due if each not in broken][: RUNS_AT_ONCE - len(driver.runs)]
+                wanted = [each for each in due if each not in broken][: max(0, RUNS_AT_ONCE - len(driver.runs))]
                 for run, taken in driver.add_all(wanted, watch).items():
                     if isinstance(taken, RiteSmithError) and not isinstance(taken, Conflict):  # nobody was faster
                         broken.add(run)

@@ -26,7 +26,7 @@ from test_branches import (  # the fixtures and words of workflows made of small
     workflow,
 )
 
-from ritesmith import journal, saga
+from ritesmith import engine, journal, saga
 from ritesmith.app import RiteSmith
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
 from ritesmith.models import Entry
@@ -54,6 +54,8 @@ def test_a_fork_takes_over_the_first_steps_and_follows_the_newest_version(app: R
     undone = app.run(broken(app), {})
     with pytest.raises(Conflict, match="before 'b' is undone: a"):
         app.fork(undone.run, "b")
+    with pytest.raises(NotFound, match="never came to 'a~undo'"):
+        app.fork(undone.run, "a~undo")
     run = app.start("test.flow", {})
     app.drive(run)
     flow = workflow(app, task("a", "do.double", "b", given={"n": 2}), task("b", "do.fail", None))
@@ -134,6 +136,7 @@ def test_what_cannot_be_forked_is_refused_and_nothing_is_made(app: RiteSmith) ->
     before = len(app.runs())
     for node, error, words in (
         ("nothing", NotFound, "never came to 'nothing'"),
+        ("", NotFound, "never came to ''"),
         ("fan/b_x/x", Conflict, "stands within branches"),
         ("together", Conflict, "stands within branches"),
     ):
@@ -423,6 +426,25 @@ def test_serving_takes_up_what_comes_and_gives_back_what_rests(app: RiteSmith, c
 
     app.serve(stopped=lambda: clock.now() > 1_800_000_100, poll_seconds=5.0, on_rest=on_rest)
     assert rested == [(first, "sleeping"), (later[0], "sleeping"), (first, "waiting"), (later[0], "waiting")]
+
+
+def test_serving_takes_no_more_while_the_runs_that_were_called_fill_its_hands(
+    app: RiteSmith, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RUNS_AT_ONCE", 2)
+    workflow(app, sleep("nap", 0.9, "again"), sleep("again", 0.9, None), name="test.child")
+    flow = workflow(app, {"id": "ask", "kind": "call", "workflow": "test.child", "next": None})
+    for _ in range(6):
+        app.start(flow, {})
+    held: list[int] = []
+
+    def stopped() -> bool:
+        held.append(len([row for row in app.runs(workflow="test.flow") if row["owner"]]))
+        ended = len(app.runs(status="succeeded"))
+        return ended == 12 or clock.now() > 1_800_000_100
+
+    app.serve(stopped=stopped, poll_seconds=1.0)
+    assert (len(app.runs(status="succeeded")), max(held)) == (12, 2)
 
 
 def test_serving_tells_once_of_a_run_that_cannot_go_on(app: RiteSmith, clock: ManualClock) -> None:
