@@ -839,6 +839,24 @@ def test_what_is_asked_and_what_failed_cannot_write_to_the_terminal(cli):
 # ---------------------------------------------------------------- which registry
 
 
+def test_the_trace_of_many_branches_has_bars_for_those_that_it_shows(cli, place):
+    flow = {
+        "name": "my.map",
+        "intent": "clamp many numbers",
+        "start": "each",
+        "nodes": [
+            {"id": "each", "kind": "map", "over": {"literal": list(range(15))}, "start": "one", "join": "all"},
+            {"id": "one", "kind": "task", "capability": "math.clamp", "next": "all",
+             "with": {"number": {"var": "item"}, "minimum": 0, "maximum": 9}},
+            {"id": "all", "kind": "join", "next": None},
+        ],
+    }  # fmt: skip
+    (place / "map.json").write_text(json.dumps(flow))
+    shown = cli("trace", cli("run", "map.json").run).out
+    assert "(3 more; --json has them all)" in shown
+    assert len([line for line in shown.splitlines() if line.startswith("each/")]) == 12
+
+
 def test_the_nearest_registry_upward_is_used(place, cli):
     below = place / "some" / "where"
     below.mkdir(parents=True)

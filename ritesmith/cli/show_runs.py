@@ -182,14 +182,16 @@ def trace(view: RunView) -> None:
             head.append(f", {origin} run {run}")
     tree = Tree(head)
     tree.add(_line(Text("input ").append_text(short_json(view.input))))
-    _Branches(tree).add_all(view.steps)
+    branches = _Branches(tree)
+    branches.add_all(view.steps)
+    shown = [step for step in view.steps if step.path in branches.at]
     if view.output is not None:
         tree.add(_line(Text("output ").append_text(short_json(view.output))))
     if view.error:
         tree.add(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"))
     parts: list[RenderableType] = [tree]
-    if len(view.steps) > 1:
-        parts.append(_timeline(view))
+    if len(shown) > 1:
+        parts.append(_timeline(view, shown))
     parts += _waits(view)
     seconds = duration(view.updated_at - view.started_at)
     parts.append(Text(f"{view.entries} entries, fuel {view.fuel}, {seconds} from {when(view.started_at)}", style="dim"))
@@ -246,8 +248,8 @@ def _step(tree: Tree, step: StepView) -> Tree:
     return tree
 
 
-def _timeline(view: RunView) -> Table:
-    """A bar for each step from its beginning to its end: full where it worked, light where it waited."""
+def _timeline(view: RunView, shown: Sequence[StepView]) -> Table:
+    """A bar for each step of the tree from its beginning to its end: full where it worked, light where it waited."""
     begin = min(step.started_at for step in view.steps)
     end = max([view.updated_at, *(step.ended_at or 0.0 for step in view.steps)])
     scale = BAR_COLUMNS / (end - begin) if end > begin else 0.0
@@ -255,7 +257,7 @@ def _timeline(view: RunView) -> Table:
     grid.add_column(no_wrap=True, overflow="ellipsis")
     grid.add_column(no_wrap=True, width=BAR_COLUMNS)
     grid.add_column(no_wrap=True, justify="right")
-    for step in view.steps:
+    for step in shown:
         ended = end if step.ended_at is None or step.status in ("waiting", "sleeping") else step.ended_at
         first = min(int((step.started_at - begin) * scale), BAR_COLUMNS - 1)
         width = max(1, round((ended - begin) * scale) - first)
