@@ -583,6 +583,9 @@ def conclude(workflow: Workflow, state: State, invoke: Invoke, outcome: Outcome,
         error["line"] = outcome.line
     if outcome.details is not None:
         error["details"] = outcome.details
+    spare = {"fuel": invoke.fuel, "host_calls": invoke.host_calls}.get(outcome.status)
+    if spare is not None and getattr(outcome, outcome.status) >= spare:  # its own limit would have let it go on
+        error["message"] = f"{error['message']}; the budget of the run had no more left"
     retry = node.retry or workflow.retry
     if invoke.compensation:
         retry = node.retry or (workflow.retry if workflow.retry.max_attempts > 1 else DEFAULT_COMPENSATION_RETRY)

@@ -676,6 +676,17 @@ def test_a_run_that_has_spent_its_budget_is_given_up_and_undone(app: RiteSmith, 
 # ---------------------------------------------------------------- many runs at once
 
 
+@pytest.mark.parametrize("name", ["fuel", "host_calls"])
+def test_a_step_that_is_stopped_by_the_budget_says_so_and_one_by_its_own_limit_does_not(
+    app: RiteSmith, name: str
+) -> None:
+    capability(app, "do.much", "for i = 1, 1e9 do store.get{ namespace = 't', key = 'log' } end" + DONE, STORE)
+    for budget, told in ((50, True), (10**9, False)):
+        run = app.run(workflow(app, task("a", "do.much", None), limits={name: budget}), {})
+        assert ("the budget of the run had no more left" in run.error["message"]) == told, run.error
+        assert app.replay(run.run).same
+
+
 def test_many_runs_are_driven_side_by_side(app: RiteSmith) -> None:
     flow = workflow(
         app, *(task(f"n{n}", "do.double", f"n{n + 1}" if n < 4 else None, given={"n": n}) for n in range(5))
