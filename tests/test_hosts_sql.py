@@ -400,6 +400,20 @@ def test_nothing_but_a_question_gets_through_to_postgresql(server, sql):
     ]
 
 
+def test_what_a_function_does_in_postgresql_is_undone(server):
+    """Some functions write in a transaction that may only read; it is never committed."""
+    import psycopg
+
+    with remote(server) as call, psycopg.connect(server, password=PASSWORD, autocommit=True) as listening:
+        listening.execute("LISTEN word")
+        call.reply("sql.query", {"database": "sales", "sql": "SELECT lo_create(0) AS x"})
+        call("sql.query", database="sales", sql="SELECT pg_notify('word', 'said') IS NULL AS x")
+        call("sql.query", database="sales", sql="SELECT set_config('statement_timeout', '0', false) AS x")
+        assert directly(server, "SELECT count(*) FROM pg_largeobject_metadata") == [(0,)]
+        listening.execute("SELECT pg_notify('word', 'the last')")
+        assert [each.payload for each in listening.notifies(timeout=10, stop_after=1)] == ["the last"]
+
+
 def test_postgresql_is_held_to_its_time_rows_and_bytes(server):
     with remote(server, seconds=0.3, rows_max=70) as call:
         error = call.fails("sql.query", database="sales", sql="SELECT pg_sleep(600) AS x")
