@@ -1,6 +1,7 @@
 """`forge` from intent to registered artifact: reuse, compose, and a scripted model server behind the real SDK."""
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -386,11 +387,18 @@ def test_a_budget_that_no_answer_fits_in_asks_nothing(forge):
     assert "no room for a call of up to" in done.json["error"]["message"]
 
 
+def budget_for_one(forge):
+    """A budget that has room for the first call, however long the prompt is, and not for another after it."""
+    refused = forge.refused(6, INTENT, "--max-tokens", "100", replies=[], examples=EXAMPLES)
+    return int(re.search(r"a call of up to (\d+)", refused.json["error"]["message"])[1]) + 500
+
+
 def test_a_budget_stops_the_repairs(forge):
+    budget = budget_for_one(forge)
     dear = ScriptedReply(text=lua("  return {"), usage={"prompt_tokens": 900, "completion_tokens": 100})
-    done = forge.refused(6, INTENT, "--max-tokens", "12500", replies=[dear, lua()], examples=EXAMPLES)
+    done = forge.refused(6, INTENT, "--max-tokens", str(budget), replies=[dear, lua()], examples=EXAMPLES)
     assert len(forge.author.requests) == 1
-    assert "12500 tokens" in done.json["error"]["message"]
+    assert f"{budget} tokens" in done.json["error"]["message"]
     assert done.json["error"]["report"]["tokens"] == 1000
     assert done.json["error"]["report"]["findings"]
 
@@ -749,10 +757,11 @@ def test_two_forges_of_one_draft_publish_it_once(forge):
 
 
 def test_tokens_that_the_server_does_not_count_are_unknown_and_still_spend_the_budget(forge):
+    budget = budget_for_one(forge)
     silent = ScriptedReply(text=lua("  return {"), usage=None)
-    done = forge.refused(6, INTENT, "--max-tokens", "13000", replies=[silent, lua()], examples=EXAMPLES)
+    done = forge.refused(6, INTENT, "--max-tokens", str(budget), replies=[silent, lua()], examples=EXAMPLES)
     assert len(forge.author.requests) == 1
-    assert "13000 tokens" in done.json["error"]["message"]
+    assert f"{budget} tokens" in done.json["error"]["message"]
     assert done.json["error"]["report"]["tokens"] is None
 
 
