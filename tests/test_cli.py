@@ -857,6 +857,25 @@ def test_the_trace_of_many_branches_has_bars_for_those_that_it_shows(cli, place)
     assert len([line for line in shown.splitlines() if line.startswith("each/")]) == 12
 
 
+def test_a_long_path_leaves_room_for_its_bar(cli, place):
+    fan, branch = "a_split_whose_name_is_rather_long", "the_branch_with_a_long_name_of_its_own"
+    flow = {
+        "name": "my.fan",
+        "intent": "wait for nobody in a branch",
+        "start": fan,
+        "nodes": [
+            {"id": fan, "kind": "split", "branches": [{"id": branch, "start": "nap"}], "join": "all"},
+            {"id": "nap", "kind": "sleep", "seconds": 0.001, "next": "all"},
+            {"id": "all", "kind": "join", "next": None},
+        ],
+        "examples": [{"input": {}, "status": "succeeded"}],
+    }
+    (place / "fan.json").write_text(json.dumps(flow))
+    shown = child("trace", cli("run", "fan.json").run, folder=place, env=environment(COLUMNS="80")).out
+    [bar] = [line for line in shown.splitlines() if line.startswith("…") and "/nap " in line]
+    assert re.search(r"/nap +[░█]+ +\d+ ms$", bar), shown
+
+
 def test_the_nearest_registry_upward_is_used(place, cli):
     below = place / "some" / "where"
     below.mkdir(parents=True)

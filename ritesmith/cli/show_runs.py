@@ -25,7 +25,7 @@ MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸
 PAUSES = frozenset({"sleep", "wait", "approval", "call"})
 """Kinds of steps in which time passes, and nothing is executed."""
 BRANCHES_SHOWN = 12
-BAR_COLUMNS = 32
+BAR_COLUMNS, DURATION_COLUMNS = 32, 10
 
 
 # ---------------------------------------------------------------- as it happens
@@ -253,8 +253,9 @@ def _timeline(view: RunView, shown: Sequence[StepView]) -> Table:
     begin = min(step.started_at for step in view.steps)
     end = max([view.updated_at, *(step.ended_at or 0.0 for step in view.steps)])
     scale = BAR_COLUMNS / (end - begin) if end > begin else 0.0
+    columns_left = max(12, out.width - BAR_COLUMNS - DURATION_COLUMNS)
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, width=BAR_COLUMNS)
     grid.add_column(no_wrap=True, justify="right")
     for step in shown:
@@ -262,7 +263,9 @@ def _timeline(view: RunView, shown: Sequence[StepView]) -> Table:
         first = min(int((step.started_at - begin) * scale), BAR_COLUMNS - 1)
         width = max(1, round((ended - begin) * scale) - first)
         bar = Text(" " * first + ("░" if step.kind in PAUSES else "█") * width, style=STATUS_STYLE.get(step.status, ""))
-        grid.add_row(Text(step.path), bar, duration(ended - step.started_at))
+        # Of a path that is too long its end is shown: the node, and which branch.
+        path = step.path if len(step.path) <= columns_left else "…" + step.path[1 - columns_left :]
+        grid.add_row(Text(path), bar, duration(ended - step.started_at))
     return grid
 
 
