@@ -43,6 +43,7 @@ class LuaRules(Value):
     depth: int = Field(ge=1, le=190)
     names: frozenset[str]
     libraries: dict[str, frozenset[str]]
+    signatures: dict[str, str]
     refused: dict[str, str]
     metafields: dict[str, str]
     gone: dict[str, str]

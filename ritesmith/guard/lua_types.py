@@ -17,8 +17,11 @@ _NAME_BYTES = 100
 _ITEM = object()
 _MAKES_STRINGS = frozenset(
     {
-        "tostring", "type", "json.encode", "math.type", "string.char", "string.format", "string.gsub", "string.lower",
-        "string.rep", "string.reverse", "string.sub", "string.upper", "table.concat", "utf8.char",
+        "tostring", "type", "base64.decode", "base64.decode_url", "base64.encode", "base64.encode_url", "csv.write",
+        "date.format", "hash.hmac_sha256", "hash.sha256", "json.encode", "math.type", "string.char", "string.format",
+        "string.gsub", "string.lower", "string.rep", "string.reverse", "string.sub", "string.upper", "table.concat",
+        "text.lower", "text.pad_end", "text.pad_start", "text.replace", "text.title", "text.trim", "text.trim_end",
+        "text.trim_start", "text.upper", "utf8.char",
     }
 )  # fmt: skip
 _STRING_TO_STRING = frozenset({"format", "gsub", "lower", "rep", "reverse", "sub", "upper"})

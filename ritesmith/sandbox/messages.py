@@ -64,6 +64,13 @@ ABSENT_HINTS = {
     "setfenv": "it is not in Lua 5.5",
     "getfenv": "it is not in Lua 5.5",
     "dump": "bytecode is not offered",
+    "trim": "write text.trim(s)",
+    "split": "write text.split(s, separator)",
+    "startswith": "write text.starts_with(s, beginning)",
+    "endswith": "write text.ends_with(s, ending)",
+    "starts_with": "write text.starts_with(s, beginning)",
+    "ends_with": "write text.ends_with(s, ending)",
+    "contains": "write text.contains(s, part)",
     "close": "coroutines cannot be closed in the sandbox",
 }
 ABSENT = re.compile(r"attempt to (?:call|index) a nil value \((?:global|field|method) '(\w+)'\)")

@@ -644,26 +644,40 @@ local libraries = {
   utf8 = {},
 }
 
--- Texts are a third of our code, and many scripts need none of it: loaded when something of it is first looked up.
+-- A library that fills itself when something of it is first looked up.
+local function filled_later(library, fill)
+  local meta = {}
+  function meta.fill()
+    raw_setmetatable(library, nil)
+    fill()
+  end
+  function meta.__index(_, name)
+    meta.fill()
+    return library[name]
+  end
+  return raw_setmetatable(library, meta)
+end
+
+local function filled(library)
+  local meta = debug_getmetatable(library)
+  if meta then meta.fill() end
+  return library
+end
+
+-- Texts are a third of our code, and many scripts need none of it.
 local function load_texts()
-  local loaded = load(strings_bytecode, "=?", "b")(core)
   raw_setmetatable(libraries.string, nil)
   raw_setmetatable(libraries.utf8, nil)
+  local loaded = load(strings_bytecode, "=?", "b")(core)
   for name, member in next, loaded.string do libraries.string[name] = member end
   for name, member in next, loaded.utf8 do libraries.utf8[name] = member end
 end
 
-local not_loaded = {
-  __index = function(library, name)
-    load_texts()
-    return library[name]
-  end,
-}
-raw_setmetatable(libraries.string, not_loaded)
-raw_setmetatable(libraries.utf8, not_loaded)
+filled_later(libraries.string, load_texts)
+filled_later(libraries.utf8, load_texts)
 
-for group, library in next, libraries do
-  environment[group] = raw_setmetatable({}, {
+local function read_only(group, library)
+  return raw_setmetatable({}, {
     __index = library,
     __metatable = false,
     __name = "library",
@@ -671,11 +685,33 @@ for group, library in next, libraries do
       library_error("the library '" .. group .. "' is read-only: '" .. tostring(key)
         .. "' cannot be set; write a local function instead")
     end,
-    __pairs = function()
-      if debug_getmetatable(library) then load_texts() end
-      return tables.pairs(library)
-    end,
+    __pairs = function() return tables.pairs(filled(library)) end,
   })
+end
+
+for group, library in next, libraries do environment[group] = read_only(group, library) end
+
+-- What the libraries in `libraries/` are given: of what scripts have, the part that they need, and a way to raise an
+-- error where the script called. They run as code of the script does, under its limits.
+local for_libraries = {
+  ipairs = environment.ipairs,
+  json = libraries.json,
+  math = libraries.math,
+  next = environment.next,
+  pairs = environment.pairs,
+  select = select,
+  string = libraries.string,
+  table = libraries.table,
+  tonumber = tonumber,
+  tostring = tostring,
+  type = type,
+  utf8 = libraries.utf8,
+}
+local checks
+
+local function load_library(library, bytecode, checks_bytecode)
+  if not checks then checks = load(checks_bytecode, "=?", "b", for_libraries)(library_error) end
+  for name, member in next, load(bytecode, "=?", "b", for_libraries)(checks) do library[name] = member end
 end
 
 local text_meta = raw_getmetatable("")
@@ -790,14 +826,23 @@ end
 
 -- The names a script finds, as lines "global:member member ...".
 function driver.offered()
-  if debug_getmetatable(libraries.string) then load_texts() end
+  -- To load a library is work that is paid for.
+  fuel_max = libraries.math.maxinteger
   local lines = {}
   for name in next, environment do
     local members = {}
-    for member in next, libraries[name] or {} do members[#members + 1] = member end
+    for member in next, filled(libraries[name] or {}) do members[#members + 1] = member end
     lines[#lines + 1] = name .. ":" .. concat(members, " ")
   end
   return concat(lines, "\n")
+end
+
+-- Make a library there for the script that comes: nothing of it is loaded before the script looks something up.
+function driver.provide(group, bytecode, checks_bytecode)
+  local library = {}
+  filled_later(library, function() load_library(library, bytecode, checks_bytecode) end)
+  libraries[group] = library
+  environment[group] = read_only(group, library)
 end
 
 -- Take up a script. Returns what the compiler says, or nothing.
@@ -868,5 +913,5 @@ function driver.exhausted() return failed("not enough memory") end
 local globals = _G
 for name in next, globals do globals[name] = nil end
 
-return driver.compile, driver.dump, driver.offered, driver.prepare, driver.start, driver.take_reply, driver.continue,
-  driver.spent, driver.exhausted
+return driver.compile, driver.dump, driver.offered, driver.provide, driver.prepare, driver.start, driver.take_reply,
+  driver.continue, driver.spent, driver.exhausted

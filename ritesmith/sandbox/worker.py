@@ -12,10 +12,16 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 LUA_FILES = ("prelude.lua", "json.lua", "tables.lua", "strings.lua")
+LIBRARIES = ("base64", "csv", "date", "hash", "text")
+"""Files of `libraries/`: libraries written in Lua, which cost nothing where they are not used."""
+LETTERS = frozenset(bytes([code]) for code in b"_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""What a Lua name is made of."""
+SIGNS = frozenset({b".", b":"})
 HASH_SEED = 20_251_121
 """Constant, so that tables are laid out alike in every process."""
 REENTRY_BYTES = 64 * 1024
@@ -39,8 +45,8 @@ class Runtime:
             parts = [lua.compile(part, mode="b") for part in prelude[:-1]]
             functions = parts[0](*parts[1:], prelude[-1])
         self.lua = lua
-        self.compile, self.dump, self.offered, self.prepare = functions[:4]
-        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[4:]
+        self.compile, self.dump, self.offered, self.provide, self.prepare = functions[:5]
+        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[5:]
 
 
 def _refuse_attribute(_object: object, _name: object, _setting: bool) -> None:
@@ -48,14 +54,59 @@ def _refuse_attribute(_object: object, _name: object, _setting: bool) -> None:
 
 
 def compiled_prelude(lupa: Any) -> list[bytes]:
+    return _to_bytecode(lupa, _read_files(LUA_FILES))
+
+
+def _read_files(names: Iterable[str]) -> dict[str, bytes]:
+    sources = {}
+    for name in names:
+        with open(os.path.join(FOLDER, name), "rb") as file:
+            sources[name] = file.read()
+    return sources
+
+
+def _to_bytecode(lupa: Any, sources: dict[str, bytes]) -> list[bytes]:
     """Our own Lua files as stripped bytecode, made by the very Lua that will run it."""
     lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
     to_bytecode = lua.eval(b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end")
-    parts = []
-    for name in LUA_FILES:
-        with open(os.path.join(FOLDER, name), "rb") as file:
-            parts.append(to_bytecode(file.read(), b"=" + name.encode()))
-    return parts
+    return [to_bytecode(source, b"=" + name.encode()) for name, source in sources.items()]
+
+
+class Libraries:
+    """The libraries, which of them a source can mean, and their bytecode once one of them was meant."""
+
+    def __init__(self, lupa: Any) -> None:
+        self.lupa = lupa
+        self.names = [(name, name.encode()) for name in LIBRARIES]
+        self.sources = _read_files(f"libraries/{name}.lua" for name in ("checks", *LIBRARIES))
+        self.bytecode: dict[str, bytes] = {}
+
+    def provide(self, runtime: Runtime, source: bytes) -> None:
+        """Make those libraries there for a script that its text names; by other means than its name none is reached."""
+        # A name made up at run needs one of these two.
+        every = b"_G" in source or b"_ENV" in source
+        # What stands in the header is a comment.
+        start = source.find(b"]]") + 2 if source.startswith(b"--[[") else 0
+        for name, plain in self.names:
+            if every or (plain in source and mentions(source, plain, start)):
+                if not self.bytecode:
+                    parts = _to_bytecode(self.lupa, self.sources)
+                    self.bytecode = dict(zip(("checks", *LIBRARIES), parts, strict=True))
+                runtime.provide(plain, self.bytecode[name], self.bytecode["checks"])
+
+
+def mentions(source: bytes, name: bytes, start: int) -> bool:
+    """Whether a text has this name from `start` on, and not as a field or method: `input.text` is no global."""
+    at = source.find(name, start)
+    while at >= 0:
+        after = at + len(name)
+        before = source[max(at - 2, 0) : at]
+        # What follows two dots or two colons may be a global.
+        field = before[-1:] in SIGNS and before[:1] not in SIGNS
+        if not field and before[-1:] not in LETTERS and source[after : after + 1] not in LETTERS:
+            return True
+        at = source.find(name, after)
+    return False
 
 
 class Channel:
@@ -103,6 +154,7 @@ class Worker:
         self.lupa = lupa
         self.channel = channel
         self.prelude = compiled_prelude(lupa)
+        self.libraries = Libraries(lupa)
         self.spare = Runtime(lupa, self.prelude)
 
     def serve(self) -> None:
@@ -125,6 +177,7 @@ class Worker:
             self.channel.send(b"d", answer)
 
     def names(self, _payload: bytes) -> None:
+        self.libraries.provide(self.spare, b"_G")
         self.channel.send(b"n", self.spare.offered())
 
     def run(self, payload: bytes) -> None:
@@ -155,6 +208,7 @@ class Worker:
         runtime = self.spare
         lua = runtime.lua
         fuel, calls, output, memory, seed = numbers
+        self.libraries.provide(runtime, texts[0])
         problem = runtime.prepare(*texts, functions, fuel, calls, output, seed)
         if problem is not None:
             return (b"reject", problem, None, 0, 0, 0)

@@ -1,6 +1,6 @@
 -- Methods that strings don't have, where the receiver is surely a string.
-local name = ("  x "):trim() --! unknown_method "%s*(.-)%s*"
-local parts = (name .. ","):split(",") --! unknown_method "gmatch"
+local name = ("  x "):trim() --! unknown_method "text.trim(s)"
+local parts = (name .. ","):split(",") --! unknown_method "text.split"
 local s = tostring(1)
 return parts, s:upper():startswith("x"), s:lenght() --! unknown_method --! unknown_method "did you mean 'len'?"
 ----
@@ -52,5 +52,5 @@ return Reader, drain
 local Stack = {}
 function Stack:push(item) self[#self + 1] = item end
 local function fill(stack) stack:psuh(1) return stack end --! unknown_method "did you mean 'push'?"
-local function cut(text) return text:trim() end --! unknown_method "%s*(.-)%s*"
+local function cut(text) return text:trim() end --! unknown_method "text.trim(s)"
 function run(input) return {fill(Stack), cut, input:total()} end --! unknown_method

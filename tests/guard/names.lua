@@ -55,7 +55,7 @@ setmetatable(math, {}) --! library_write
 local a = math.pow(2, 3) --! unknown_field "x ^ y"
 local b = table.getn({}) --! unknown_field "#t"
 local c = string.fromat("x") --! unknown_field "did you mean 'string.format'?"
-local d = string.trim("x") --! unknown_field "%s*(.-)%s*"
+local d = string.trim("x") --! unknown_field "text.trim(s)"
 local e = string.dump(function() end) --! forbidden_field
 local f = coroutine.close --! forbidden_field
 return a, b, c, d, e, f, unpack({}) --! unknown_global "table.unpack"
