@@ -53,6 +53,14 @@ class LuaRules(Value):
         """Every global name that every capability has, host namespaces aside."""
         return self.names | self.libraries.keys()
 
+    def arguments(self, path: str) -> tuple[int, int] | None:
+        """How many arguments a function of a library takes at least and at most; None where that is not said."""
+        said = self.signatures.get(path)
+        if said is None:
+            return None
+        names = said.split(", ")
+        return sum(not name.startswith("[") for name in names), len(names)
+
     def is_library(self, path: str | None) -> bool:
         """Whether a dotted path is a library or something in one."""
         return path is not None and path.split(".")[0] in self.libraries
@@ -366,14 +374,49 @@ class _Names:
         changed = self.scopes.changed_by(node)
         if changed is not None:
             self.library_write(node, changed)
+        self.hidden_library(callee)
         given = node.children[1].children
+        self.arguments(node, self.scopes.path(callee), given)
         if len(given) == 3 and given[1].kind == "string" and self.scopes.path(callee) == "rawset":
             self.metafield(given[1], self.tree.string(given[1]))
+
+    def arguments(self, node: Node, path: str | None, given: list[Node]) -> None:
+        taken = self.rules.arguments(path) if path is not None else None
+        if taken is None:
+            return
+        least, most = taken
+        whole = f"{path}({self.rules.signatures[path or '']})"
+        spreads = bool(given) and given[-1].kind in ("function_call", "vararg_expression")
+        if len(given) < least and not spreads:
+            message = f"'{path}' needs {least} argument{'s' * (least > 1)}, and is called with {len(given)}"
+            self.report.add("missing_argument", node, message, f"write {whole}")
+        elif len(given) > most and given[most].kind not in ("function_call", "vararg_expression", "nil"):
+            message = f"'{path}' takes at most {most} argument{'s' * (most > 1)}, and is called with {len(given)}"
+            self.report.add("extra_argument", given[most], message, f"write {whole}", severity="warning")
+
+    def hidden_library(self, callee: Node) -> None:
+        """`text.trim(text)` where `text` is a local: nothing in the file can have given it that function."""
+        base = callee.children[0] if callee.kind in INDEXES and len(callee.children) == 2 else None
+        var = base.var if base is not None and base.kind == "identifier" else None
+        if base is None or var is None or f"{var.name}.{self.tree.field(callee)}" not in self.rules.signatures:
+            return
+        name = f"{var.name}.{self.tree.field(callee)}"
+        given = self.types.given(var) if var.kind == "parameter" else []
+        plain = self.types.is_string(base) or self.types.from_input(base) is not None
+        passed = var.kind == "parameter" and not any(self.rules.is_library(self.scopes.path(each)) for each in given)
+        if (plain or passed) and not self.types.has_method(name.partition(".")[2]):
+            message = f"'{var.name}' is a local here, and hides the library of that name"
+            self.report.add("hidden_library", callee, message, f"give the local another name to call {name}")
 
     def method_call(self, callee: Node) -> None:
         name = self.tree.field(callee)
         strings = self.rules.libraries["string"]
-        if name is None or name in strings or self.scopes.path(callee.children[0]) is not None:
+        base = self.scopes.path(callee.children[0])
+        if name in self.rules.libraries.get(base or "", ()):
+            message = f"'{base}' is a library, whose functions are called with a dot"
+            self.report.add("unknown_method", callee.children[1], message, f"write {base}.{name}(...)")
+            return
+        if name is None or name in strings or base is not None:
             return
         if self.types.is_string(callee.children[0]):
             message = f"strings have no method '{short(name)}'"

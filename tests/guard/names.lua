@@ -74,3 +74,34 @@ mt.__mode = "v" --! refused_metafield
 local x = 1
 if x != 1 then x = 2 end --! syntax "~="
 os.exit()
+----
+-- Libraries written in Lua: what they have, and how many arguments it takes.
+local a = text.trimm(" x ") --! unknown_field "did you mean 'text.trim'?"
+local b = date.now() --! unknown_field "it has: add, days_in_month"
+local d = date
+local c = d.strftime("2026-01-31") --! unknown_field
+local e = text.split("a,b") --! missing_argument "write text.split(text, separator, [limit])"
+local f = text.pad_start("x", 3, "0", "left") --! extra_argument "at most 3"
+local g = hash.sha256() --! missing_argument "needs 1 argument,"
+local h = d.add("2026-01-31") --! missing_argument "date.add(moment, amounts)"
+local i = text:trim() --! unknown_method "write text.trim(...)"
+text.shout = string.upper --! library_write
+return {a, b, c, e, f, g, h, i}
+----
+-- All of these are in order: aliases, what a call spreads, an absent last argument, locals of the same names.
+local parse, lines = date.parse, text.lines
+local function two() return "a,b", "," end
+local out = {text.split(two()), date.add(select(1, "2026-01-31", {days = 1})), text.wrap("a", 3), parse("2026-01-31")}
+local function of(text, ...) return csv.parse(text, ...), text:upper(), lines(text) end
+local function by(date) return date:sub(1, 4) .. date.year .. base64.encode(date.year) end
+local hash = {sha256 = function(x) return x end}
+return {out, of, by, hash.sha256("x", 1), date.format(0, nil, nil), csv.write({}, nil)}
+----
+-- A local that hides a library.
+local function clean(text) return text.trim(text) end --! hidden_library "give the local another name to call text.trim"
+local function due(date, text) return date.add(date, {days = 1}), text.upper(text) end --! hidden_library --! hidden_library
+function run(input)
+  local date = input.date
+  local csv = csv
+  return {clean("x"), due("x"), date.format(date, "%Y"), csv.parse("a"), text.trim("x")} --! hidden_library
+end
