@@ -15,7 +15,7 @@ def fork(
     """The first entries of the fork, each with its time: all that the run did before `node` (a path of its trace).
 
     `workflow` and `first` (its `run_started`) are those of the fork. When the fork fails it also undoes what it took
-    over, unless the run succeeded: then those effects stand. Raises NotFound for a node that the run did not come to;
+    over, unless the run succeeded: then those effects stand. What one fork may undo, no other one may. Raises NotFound for a node that the run did not come to;
     Conflict when it has not ended, when `node` lies within branches, when what it did before is undone, or when
     `workflow` has no place for it.
     """
@@ -25,6 +25,7 @@ def fork(
             f"run '{ended.run}' has not ended; it is {ended.status}",
             hint=f"wait for its end, or: ritesmith cancel {ended.run}",
         )
+    saga.is_its_own(ended)
     copied = _before(entries, node)
     state = saga.fold(copied)
     if state.trunk.path != node or state.trunk.fork is not None:
@@ -44,7 +45,7 @@ def fork(
     forked = {
         "run": ended.run,
         "node": node,
-        "undoes": ended.status != "succeeded",
+        "undoes": ended.status != "succeeded" and bool(saga.undo_plan(workflow, state)),
         "deadline_at": at + workflow.limits.deadline_seconds,
     }
     records = [saga.Record(each.kind, each.node, each.attempt, each.data) for each in copied[1:]]

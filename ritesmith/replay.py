@@ -16,7 +16,15 @@ from ritesmith.step import Runner, execute_step
 
 TOLD = frozenset(
     {"run_started", "approval_decided", "callback_received", "woken", "run_cancelled", "run_retried"}
-    | {"run_forked", "compensation_resumed", "undo_requested", "effect_unknown", "effect_resolved", "child_ended"}
+    | {
+        "run_forked",
+        "taken_over",
+        "compensation_resumed",
+        "undo_requested",
+        "effect_unknown",
+        "effect_resolved",
+        "child_ended",
+    }
     | {"call_started", "call_finished"}
 )
 """Entries that tell what came from outside; nothing can be compared with them."""

@@ -247,12 +247,15 @@ class Runs(ABC):
         It follows the newest version of its workflow, or the one that `workflow` names. Raises as `fork.fork`, and
         InvalidInput when that version does not take the input of the run.
         """
-        entries = self.journal.entries(run)
-        state = saga.fold(entries)
+        state = saga.fold(self.journal.entries(run))
         artifact = self._runnable(workflow or state.workflow, state.input)
         forked = self.new_id()
         definition, first = self._first_entry(artifact, state.input, forked)
-        self.journal.copy(forked, *fork(entries, definition, first, node, self.clock.now()))
+        with self.journal.lease(run) as lease:
+            records, times = fork(self.journal.entries(run), definition, first, node, self.clock.now())
+            if records[-1].data["undoes"]:
+                lease.append(saga.Record("taken_over", data={"by": forked, "node": node}))
+            lease.durably(lambda: self.journal.copy(forked, records, times))
         return self.drive(forked, watch=watch, wait_seconds=wait_seconds)
 
     def replay(self, run: str) -> Replay:

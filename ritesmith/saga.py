@@ -766,6 +766,7 @@ def cancel(state: State, *, by: str, reason: str = "", compensate: bool = True) 
 
 def retry(workflow: Workflow, state: State, *, by: str, at: float) -> Record:
     """Have a failed run go on at what failed, with a new deadline and new budgets. Conflict when it has not failed."""
+    is_its_own(state)
     if state.status != "failed":
         hint = ""
         if state.status in ("compensated", "compensation_failed"):
@@ -781,9 +782,19 @@ def retry(workflow: Workflow, state: State, *, by: str, at: float) -> Record:
 
 def compensate(state: State, *, by: str) -> Record:
     """Have what could not be undone tried again. Conflict when nothing is left."""
+    is_its_own(state)
     if state.status != "compensation_failed":
         raise Conflict(f"run '{state.run}' has no failed compensation; it is {state.status}")
     return Record("compensation_resumed", data={"by": by})
+
+
+def is_its_own(state: State) -> None:
+    """Conflict when a fork has taken over what the run did: two must not undo the same."""
+    if state.taken_over_by:
+        raise Conflict(
+            f"run '{state.run}' was taken over by run '{state.taken_over_by}'",
+            hint=f"go on with that one: ritesmith trace {state.taken_over_by}",
+        )
 
 
 def request_undo(workflow: Workflow, state: State, *, by: str) -> Record:

@@ -171,6 +171,8 @@ class State:
     """Of a child run: {"run", "path"} of the node that called it."""
     forked_from: str = ""
     """The run whose first steps it took over."""
+    taken_over_by: str = ""
+    """The fork that has what this run did to undo, should it fail."""
     status: str = "pending"
     started_at: float = 0.0
     updated_at: float = 0.0
@@ -348,6 +350,10 @@ def _run_forked(state: State, entry: Entry) -> None:
     state.forked_from = entry.data["run"]
     if not entry.data["undoes"]:
         state.done = []
+
+
+def _taken_over(state: State, entry: Entry) -> None:
+    state.taken_over_by = entry.data["by"]
 
 
 def _revive(state: State, track: Track, at: float) -> None:
@@ -746,6 +752,7 @@ _CHANGES = {
     "run_cancelled": _run_cancelled,
     "run_retried": _run_retried,
     "run_forked": _run_forked,
+    "taken_over": _taken_over,
     "compensation_started": _compensation_started,
     "compensation_resumed": _compensation_resumed,
     "compensation_succeeded": _compensation_succeeded,

@@ -74,6 +74,8 @@ class RunView(Value):
     """The run that called it."""
     forked_from: str = ""
     """The run whose first steps it took over."""
+    taken_over_by: str = ""
+    """The fork that has what this run did to undo, should it fail."""
     lua_version: str = ""
 
     @property
@@ -135,6 +137,7 @@ def view(entries: Sequence[Entry]) -> RunView:
         waits=waits,
         parent=(state.parent or {}).get("run", ""),
         forked_from=state.forked_from,
+        taken_over_by=state.taken_over_by,
         lua_version=first.data.get("lua_version", ""),
     )
 

@@ -722,7 +722,7 @@ def test_the_scenarios_cover_every_kind_of_node_and_nearly_every_kind_of_entry()
         entries |= {entry.kind for run in office.runs() for entry in office.journal.entries(run)}
     assert kinds == set(NODE_KINDS)
     # A crash makes the first two; a fork is no part of a run's own story; the last is a time that passes like a sleep.
-    assert saga.ENTRY_KINDS - entries == {"effect_unknown", "effect_resolved", "run_forked", "timed_out"}
+    assert saga.ENTRY_KINDS - entries == {"effect_unknown", "effect_resolved", "run_forked", "taken_over", "timed_out"}
 
 
 # ---------------------------------------------------------------- any workflow, on the real engine

@@ -102,6 +102,22 @@ def test_a_fork_that_fails_undoes_what_it_took_over_of_a_run_that_failed(app: Ri
     assert said(app) == ["b", "not b"]
 
 
+def test_what_one_fork_may_undo_no_other_one_may(app: RiteSmith) -> None:
+    run = app.start(workflow(app, note("a", "nap", "a"), sleep("nap", 100, "b"), task("b", "do.gate", None)), {})
+    app.drive(run)
+    app.cancel(run, compensate=False)
+    first = app.fork(run, "nap")
+    assert app.view(run).taken_over_by == first.run
+    for again in (lambda: app.fork(run, "nap"), lambda: app.retry(run), lambda: app.compensate(run)):
+        with pytest.raises(Conflict, match=f"was taken over by run '{first.run}'"):
+            again()
+    app.cancel(first.run, compensate=False)
+    second = app.fork(first.run, "nap")
+    assert app.cancel(second.run).status == "cancelled"
+    assert said(app) == ["a", "not a"]
+    assert app.replay(run).same
+
+
 def test_a_fork_that_fails_leaves_alone_what_a_run_that_succeeded_did(app: RiteSmith) -> None:
     run = app.run(workflow(app, note("a", "b", "a"), note("b", None, "b")), {}).run
     workflow(app, note("a", "b", "a"), note("b", "c", "c"), task("c", "do.fail", None))

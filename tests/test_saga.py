@@ -1081,7 +1081,15 @@ def test_random_runs_end_and_move_legally() -> None:
         limits={"steps": 12, "deadline_seconds": 300},
         retry=RETRY,
     )
-    by_people = {"woken", "run_cancelled", "run_retried", "run_forked", "compensation_resumed", "undo_requested"}
+    by_people = {
+        "woken",
+        "run_cancelled",
+        "run_retried",
+        "run_forked",
+        "taken_over",
+        "compensation_resumed",
+        "undo_requested",
+    }
     branches = {"split_started", "map_started", "joined", "join_failed", "child_started", "child_ended"}
     wanted = saga.ENTRY_KINDS - by_people - branches
     kinds: set[str] = set()

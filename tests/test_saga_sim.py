@@ -519,4 +519,4 @@ def test_random_workflows_do_what_the_plain_model_says(weather: str) -> None:
         seen.update(entry.kind for run in world.runs.values() for entry in run.entries)
     print(f"{seen.total()} entries: {dict(seen)}")
     if weather == "everything" and RUNS >= 2000:
-        assert set(seen) == saga.ENTRY_KINDS - {"run_forked"}, "every kind of entry was met"
+        assert set(seen) == saga.ENTRY_KINDS - {"run_forked", "taken_over"}, "every kind of entry was met"

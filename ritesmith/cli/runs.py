@@ -82,7 +82,13 @@ def run(
         return _told(app.view(started), as_json)
     if watch:
         return _told(_stay(app, started, as_json, drive=True), as_json)
-    return _told(app.drive(started, watch=_follow(as_json), wait_seconds=wait_seconds), as_json)
+    try:
+        view = app.drive(started, watch=_follow(as_json), wait_seconds=wait_seconds)
+    except Conflict as conflict:
+        if idempotency_key is None or "owner" not in conflict.facts:
+            raise
+        view = app.view(started)  # who came first with this key carries it on
+    return _told(view, as_json)
 
 
 @click.command()

@@ -177,7 +177,11 @@ def trace(view: RunView) -> None:
     head = Text.assemble(("run ", ""), (view.run, "bold"), f" of {view.workflow} ", styled(view.status))
     if view.outcome:
         head.append(f" ({view.outcome})")
-    for origin, run in (("called by", view.parent), ("forked from", view.forked_from)):
+    for origin, run in (
+        ("called by", view.parent),
+        ("forked from", view.forked_from),
+        ("taken over by", view.taken_over_by),
+    ):
         if run:
             head.append(f", {origin} run {run}")
     tree = Tree(head)
