@@ -15,9 +15,9 @@ def fork(
     """The first entries of the fork, each with its time: all that the run did before `node` (a path of its trace).
 
     `workflow` and `first` (its `run_started`) are those of the fork. When the fork fails it also undoes what it took
-    over, unless the run succeeded: then those effects stand. What one fork may undo, no other one may. Raises NotFound for a node that the run did not come to;
-    Conflict when it has not ended, when `node` lies within branches, when what it did before is undone, or when
-    `workflow` has no place for it.
+    over, unless the run succeeded: then those effects stand. What one fork may undo, no other one may. Raises NotFound
+    for a node that the run did not come to; Conflict when it has not ended, when `node` lies within branches, when what
+    it did before is undone or another fork's to undo, or when `workflow` has no place for it.
     """
     ended = saga.fold(entries)
     if ended.status not in FINAL_STATUSES:
