@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,29 @@ def read_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
 
 
 def bundled_files() -> list[tuple[Path, str]]:
-    """The bundled capabilities, then the workflows made of them: (file, text) in a fixed order."""
+    """The bundled capabilities, then the workflows made of them, each after those that it calls: (file, text)."""
     folder = content_folder()
-    files = [*sorted((folder / "capabilities").rglob("*.lua")), *sorted((folder / "workflows").glob("*.json"))]
-    return [(file, file.read_text(encoding="utf-8")) for file in files]
+    capabilities, workflows = (
+        [(file, file.read_text(encoding="utf-8")) for file in sorted(files)]
+        for files in ((folder / "capabilities").rglob("*.lua"), (folder / "workflows").glob("*.json"))
+    )
+    return capabilities + _called_first(workflows)
+
+
+def _called_first(workflows: list[tuple[Path, str]]) -> list[tuple[Path, str]]:
+    left = {file.stem: (file, text) for file, text in workflows}
+    ordered: list[tuple[Path, str]] = []
+
+    def take(name: str) -> None:
+        found = left.pop(name, None)
+        if found is not None:
+            for called in re.findall(r'"workflow": "([^"]+)"', found[1]):
+                take(called)
+            ordered.append(found)
+
+    for name in list(left):
+        take(name)
+    return ordered
 
 
 def check_value(what: str, value: JSON, schema: Mapping[str, Any], target: str, hint: str = "") -> None:
