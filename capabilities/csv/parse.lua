@@ -51,7 +51,9 @@
     {"input": {"text": ""}, "error": "no_header"},
     {"input": {"text": "a,b\n1\n"}, "error": "uneven_row"},
     {"input": {"text": "a\n\"open"}, "error": "unclosed_quote"},
-    {"input": {"text": "a,a\n1,2"}, "error": "duplicate_column"}
+    {"input": {"text": "a,a\n1,2"}, "error": "duplicate_column"},
+    {"input": {"text": "a,\n1,2"}, "error": "unnamed_column"},
+    {"input": {"text": "a\n\"1\"2"}, "error": "text_after_quote"}
   ]
 }
 ]]

@@ -54,7 +54,8 @@
       "output": {"counts": [{"key": "Bonn", "count": 2}, {"key": "Kiel", "count": 1}]}
     },
     {"input": {"rows": [], "group_field": "city"}, "output": {"counts": []}},
-    {"input": {"rows": [{"name": "Dee"}], "group_field": "city"}, "error": "missing_field"}
+    {"input": {"rows": [{"name": "Dee"}], "group_field": "city"}, "error": "missing_field"},
+    {"input": {"rows": [{"city": ["Bonn"]}], "group_field": "city"}, "error": "not_a_plain_value"}
   ]
 }
 ]]

@@ -36,7 +36,8 @@
       "output": {"values": ["Ann", "Bob", "Cy"]}
     },
     {"input": {"rows": [], "value_field": "name"}, "output": {"values": []}},
-    {"input": {"rows": [{"a": 1}], "value_field": "b"}, "error": "missing_field"}
+    {"input": {"rows": [{"a": 1}], "value_field": "b"}, "error": "missing_field"},
+    {"input": {"rows": [{"a": [1]}], "value_field": "a"}, "error": "not_a_plain_value"}
   ]
 }
 ]]

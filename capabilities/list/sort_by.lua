@@ -72,7 +72,8 @@
       "input": {"rows": [{"name": "Ann", "city": "Bonn", "age": 31}, {"name": "Dee"}], "sort_field": "age"},
       "error": "missing_field"
     },
-    {"input": {"rows": [{"age": 1}, {"age": "old"}], "sort_field": "age"}, "error": "mixed_types"}
+    {"input": {"rows": [{"age": 1}, {"age": "old"}], "sort_field": "age"}, "error": "mixed_types"},
+    {"input": {"rows": [{"age": [31]}], "sort_field": "age"}, "error": "not_a_plain_value"}
   ]
 }
 ]]

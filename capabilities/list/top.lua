@@ -52,7 +52,9 @@
         "count": 1
       },
       "error": "missing_field"
-    }
+    },
+    {"input": {"rows": [{"age": 1}, {"age": "old"}], "sort_field": "age", "count": 1}, "error": "mixed_types"},
+    {"input": {"rows": [{"age": {}}], "sort_field": "age", "count": 1}, "error": "not_a_plain_value"}
   ]
 }
 ]]

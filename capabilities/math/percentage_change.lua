@@ -25,7 +25,8 @@
     {"input": {"initial": 50, "current": 75}, "output": {"percent": 50.0}},
     {"input": {"initial": 200, "current": 150}, "output": {"percent": -25.0}},
     {"input": {"initial": -50, "current": -25}, "output": {"percent": 50.0}},
-    {"input": {"initial": 0, "current": 1}, "error": "zero_initial"}
+    {"input": {"initial": 0, "current": 1}, "error": "zero_initial"},
+    {"input": {"initial": 1e-300, "current": 1e+300}, "error": "out_of_range"}
   ]
 }
 ]]

@@ -19,7 +19,8 @@
   "examples": [
     {"input": {"part": 25, "whole": 200}, "output": {"percent": 12.5}},
     {"input": {"part": 3, "whole": 2}, "output": {"percent": 150.0}},
-    {"input": {"part": 1, "whole": 0}, "error": "zero_whole"}
+    {"input": {"part": 1, "whole": 0}, "error": "zero_whole"},
+    {"input": {"part": 1e+300, "whole": 1e-300}, "error": "out_of_range"}
   ]
 }
 ]]

@@ -19,7 +19,8 @@
   "examples": [
     {"input": {"numbers": [1, 2, 3, 4]}, "output": {"average": 2.5}},
     {"input": {"numbers": [-5]}, "output": {"average": -5.0}},
-    {"input": {"numbers": []}, "error": "no_numbers"}
+    {"input": {"numbers": []}, "error": "no_numbers"},
+    {"input": {"numbers": [1.7e+308, 1.7e+308]}, "error": "out_of_range"}
   ]
 }
 ]]
