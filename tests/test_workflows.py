@@ -48,11 +48,19 @@ def rehearse(app: RiteSmith, workflow: Workflow, example: WorkflowExample) -> Re
     capabilities = {
         name: capability_of((folder / f"{name.replace('.', '/')}.lua").read_text("utf-8"), name) for name in named
     }
-    return rehearse_workflow(app.sandbox, workflow, capabilities, example)
+    return rehearse_workflow(app.sandbox, workflow, capabilities, example, published=app.library)
 
 
-def test_there_are_at_least_five() -> None:
-    assert len(NAMES) >= 5
+def test_there_are_at_least_ten() -> None:
+    assert len(NAMES) >= 10
+
+
+@each_workflow
+def test_it_can_be_found_and_says_how_it_fails(name: str) -> None:
+    workflow = read(name)
+    assert workflow.name == name
+    assert len({workflow.intent, *workflow.aliases}) >= 3
+    assert any(example.error or example.status == "failed" for example in workflow.examples)
 
 
 @each_workflow
