@@ -20,11 +20,13 @@ from conftest import environment, fingerprint
 from ritesmith.app import RiteSmith
 from ritesmith.bundle import signed, unseal
 from ritesmith.errors import Conflict, ForgeExhausted, InvalidInput, NotFound, Rejected, StoreError, Untrusted
+from ritesmith.intake import bundled_files
 from ritesmith.models import Artifact
 from ritesmith.sandbox import Sandbox
 from ritesmith.signing import Keys
 from ritesmith.testing import ManualClock
 
+BUNDLED = len(bundled_files())
 DOUBLE = """--[[ capability
 {"name": "demo.double", "intent": "twice a number",
  "input": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}},
@@ -373,8 +375,8 @@ def test_statistics_count_what_is_there_what_was_reused_and_what_fails(app: Rite
             "UPDATE artifacts SET provenance = json_set(provenance, '$.tokens', 700) WHERE name = 'demo.double'"
         )
     told = app.stats()
-    assert told["artifacts"]["total"] == 70
-    assert told["artifacts"]["source"] == {"bundled": 69, "person": 1}
+    assert told["artifacts"]["total"] == BUNDLED + 1
+    assert told["artifacts"]["source"] == {"bundled": BUNDLED, "person": 1}
     assert told["forged"] == {"total": 2, "exact": 1, "verified": 0, "composed": 0, "authored": 1}
     assert (told["reuse_rate"], told["tokens_spent"], told["tokens_saved"]) == (0.5, 700, 700)
     assert told["runs"] == 2
@@ -687,7 +689,7 @@ def test_prune_takes_old_drafts_that_nothing_refers_to(place: Path) -> None:
 
 
 def test_verify_finds_each_thing_that_was_edited_and_changes_nothing(app: RiteSmith, place: Path) -> None:
-    assert app.verify() == {"artifacts": 69, "examples": True, "findings": []}
+    assert app.verify() == {"artifacts": BUNDLED, "examples": True, "findings": []}
     for edit in (
         "UPDATE artifacts SET text = text || ' ' WHERE name = 'stats.sum'",
         "UPDATE artifacts SET signature = zeroblob(64) WHERE name = 'stats.median'",
@@ -763,7 +765,7 @@ def test_rebuild_makes_every_index_anew_and_keeps_what_was_learned(app: RiteSmit
     app.connection.execute("DELETE FROM aliases WHERE name = 'stats.sum'")
     assert app.verify(examples=False)["findings"]
     app.connection.execute("INSERT INTO vectors VALUES (1, 'a', 'demo.double', 'm', x'00', x'00')")
-    assert app.rebuild() == 71
+    assert app.rebuild() == BUNDLED + 2
     assert app.connection.execute("SELECT count(*) FROM vectors").fetchone()[0] == 0
     assert (found(), aliases(), app.used_by("demo.double")) == before
     assert app.verify(examples=False)["findings"] == []
@@ -845,7 +847,7 @@ def test_a_locked_file_refuses_every_change_loses_nothing_and_can_be_backed_up(a
                 change()
             assert not app.connection.in_transaction, word
         assert app.verify("demo.double")["findings"] == []
-        assert app.backup(place / "copy.db")["artifacts"] == 70
+        assert app.backup(place / "copy.db")["artifacts"] == BUNDLED + 1
     assert fingerprint(place / "registry.db") == before
     for change in changes.values():
         if change is not changes["revoke"]:
