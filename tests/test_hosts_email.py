@@ -1,6 +1,7 @@
 """`email.send` against a real SMTP server on loopback, and against servers that misbehave."""
 
 import email
+import email.header
 import email.policy
 import re
 import socket
@@ -272,6 +273,25 @@ def test_a_text_that_looks_like_headers_or_like_the_end_is_text():
     assert mailbox.envelopes[0].rcpt_tos == ["ann@example.com"]
     assert mailbox.message()["Bcc"] is None
     assert mailbox.message().get_content().splitlines()[:5] == text.splitlines()[:5]
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["=?utf-8?q?hi=0D=0ABcc:_eve@example.org?=", "=?utf-8?b?aGkNCg0KbmV3IGJvZHk=?=", "Grüße =?utf-8?q?x=0Ay?= " * 9],
+)
+def test_an_encoded_word_in_what_a_script_gives_is_no_way_to_another_header(subject):
+    local = "=?utf-8?q?x=0D=0Ay?="
+    with post_office() as (mailbox, port), caller(port) as call:
+        call("email.send", **{**PLAIN, "subject": subject, "cc": [f"{local}@example.com"]})
+    head = mailbox.envelopes[0].content.partition(b"\r\n\r\n")[0]
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n") if not line.startswith(b" ")]
+    assert sorted(names) == sorted(
+        [b"To", b"Cc", b"Subject", b"From", b"Date", b"Message-ID", b"MIME-Version"]
+        + [b"Content-Type", b"Content-Transfer-Encoding"]
+    )
+    raw = email.message_from_bytes(mailbox.envelopes[0].content, policy=email.policy.compat32)
+    assert str(email.header.make_header(email.header.decode_header(raw["Subject"]))) == subject
+    assert raw["Cc"] == f"{local}@example.com"
 
 
 def test_too_many_recipients_of_all_kinds_together_and_too_much_for_the_server_are_refused():

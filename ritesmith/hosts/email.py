@@ -102,12 +102,27 @@ def send(args: dict[str, Any], environment: HostEnvironment) -> JSON:
         raise HostFailure("not_configured", 'a password is not sent without TLS: [email] has security = "none"')
     letter = _message(args, settings, environment)
     # Without Bcc, which stands on the envelope only; each line ends with CR LF, and a dot that begins one is doubled.
-    body = re.sub(rb"(?m)^\.", b"..", letter.as_bytes())
+    body = re.sub(rb"(?m)^\.", b"..", _head(args) + letter.as_bytes())
     session = _Session(settings, environment.settings)
     with session.opened() as server:
         session.log_in(server, settings.user, password)
         session.deliver(server, str(letter["From"].addresses[0].addr_spec), recipients, body)
     return {"message_id": str(letter["Message-ID"]), "recipients": len(recipients)}
+
+
+def _head(args: dict[str, Any]) -> bytes:
+    """The headers that hold what a script gave.
+
+    Not by EmailMessage: it decodes an encoded word in a value ("=?utf-8?q?=0D=0ABcc:...?=") and writes the line break.
+    """
+    from email.header import Header
+
+    lines = [f"{name.capitalize()}: " + ",\r\n ".join(args[name]) for name in ("to", "cc") if args.get(name)]
+    subject = args["subject"]
+    plain = subject.isascii() and "=?" not in subject
+    header = Header(subject, "us-ascii" if plain else "utf-8", header_name="Subject")
+    lines.append("Subject: " + header.encode(linesep="\r\n"))
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
 def _message(args: dict[str, Any], settings: EmailSettings, environment: HostEnvironment) -> EmailMessage:
@@ -126,10 +141,6 @@ def _message(args: dict[str, Any], settings: EmailSettings, environment: HostEnv
     except (ValueError, AttributeError, IndexError) as error:
         why = f"the sender '{settings.sender}' of [email] is not one address: {error}"
         raise HostFailure("not_configured", why) from None
-    message["To"] = ", ".join(args["to"])
-    if args.get("cc"):
-        message["Cc"] = ", ".join(args["cc"])
-    message["Subject"] = args["subject"]
     message["Date"] = formatdate(environment.now)
     message["Message-ID"] = f"<{key[:32]}@{sender.domain}>"
     message.set_content(args["text"], cte="quoted-printable")
