@@ -240,7 +240,7 @@ class RiteSmith(Artifacts, Runs):
 
     @cached_property
     def secrets(self) -> hosts.Secrets:
-        """The project's secrets; those that were read are cut out of what host functions answer."""
+        """The project's secrets; they are cut out of what host functions answer."""
         return hosts.Secrets(self.folder, self.environment)
 
     @cached_property

@@ -285,10 +285,8 @@ def test_an_encoded_word_in_what_a_script_gives_is_no_way_to_another_header(subj
         call("email.send", **{**PLAIN, "subject": subject, "cc": [f"{local}@example.com"]})
     head = mailbox.envelopes[0].content.partition(b"\r\n\r\n")[0]
     names = [line.partition(b":")[0] for line in head.split(b"\r\n") if not line.startswith(b" ")]
-    assert sorted(names) == sorted(
-        [b"To", b"Cc", b"Subject", b"From", b"Date", b"Message-ID", b"MIME-Version"]
-        + [b"Content-Type", b"Content-Transfer-Encoding"]
-    )
+    wanted = b"To Cc Subject From Date Message-ID MIME-Version Content-Type Content-Transfer-Encoding"
+    assert sorted(names) == sorted(wanted.split())
     raw = email.message_from_bytes(mailbox.envelopes[0].content, policy=email.policy.compat32)
     assert str(email.header.make_header(email.header.decode_header(raw["Subject"]))) == subject
     assert raw["Cc"] == f"{local}@example.com"

@@ -137,6 +137,14 @@ def test_a_process_that_dies_while_it_sends_leaves_the_mail_unknown(project, mon
         assert heard == []
 
 
+def test_a_password_that_others_can_read_is_not_used_and_nothing_was_sent(project):
+    (project / "secrets.toml").chmod(0o644)
+    with post_office() as (mailbox, port), opened_with(project, port, user="ann", password="MAIL") as app:
+        run = app.run(published(app, project), {"to": "ann@example.com"})
+        assert (run.status, run.error["code"]) == ("failed", "no_secret")
+    assert mailbox.envelopes == []
+
+
 def test_no_file_trace_or_output_holds_a_password_that_a_server_repeats(project, capsys):
     said = f"535 5.7.8 {PASSWORD} is wrong\r\n".encode()
     refusing = {"EHLO": b"250-here\r\n250 AUTH LOGIN PLAIN\r\n", "AUTH": said}

@@ -744,8 +744,9 @@ def test_a_file_of_secrets_that_others_can_read_is_said(tmp_path, planted):
     (tmp_path / "secrets.toml").chmod(0o644)
     with Project(tmp_path, desk=liar(secrets={"DESK_TOKEN": "FILED"})) as project:
         project.take("desk")
-        with pytest.raises(InvalidInput, match="can be read by others"):
-            project("mcp.desk.act")
+        failed = project.fails("mcp.desk.act")
+        assert (failed.code, failed.retryable) == ("no_secret", False)
+        assert "can be read by others" in failed.message
 
 
 def test_calls_of_many_threads_share_a_session(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ritesmith.errors import InvalidInput
 from ritesmith.grants import is_among, narrowed_values
 from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import JSON, Effect, HostError, HostFunction, HostReply, Schema
@@ -139,6 +140,10 @@ def answer(
         result = function(_with_integers(declaration.input, args), environment)
     except HostFailure as failure:
         return HostReply(error=HostError(**environment.secrets.redact(failure.error.model_dump())))
+    except InvalidInput as error:
+        # Of a secret that may not be used, such as one that others can read: it is looked for before anything is sent.
+        hint = f" ({error.hint})" if error.hint else ""
+        return HostReply(error=HostError(code="no_secret", message=f"{name}: {error}{hint}"))
     return HostReply(result=environment.secrets.redact(result))
 
 

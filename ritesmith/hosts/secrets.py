@@ -1,4 +1,4 @@
-"""Secrets: named in grants and settings, read when a host function needs one, and cut out of all that it answers.
+"""Secrets: named in grants and settings, read when a host function needs one, and cut out of all that any answers.
 
 A secret is an environment variable RITESMITH_SECRET_<NAME>, or a line `NAME = "value"` of `secrets.toml` beside the
 registry file, which nobody else may read.
@@ -12,6 +12,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,15 +27,16 @@ SHORTEST = 4
 
 
 class Secrets:
-    """The secrets of one project. Values that were read here are cut out of texts by `redact`."""
+    """The secrets of one project. `redact` cuts all of them out of texts, whichever process has sent them where."""
 
     def __init__(self, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> None:
         self.file = None if folder is None else folder / FILE
         self.environment = environment
-        self.read: dict[str, str] = {}
+        self.known: dict[str, str] | None = None
+        """Those that are cut out: what there was when the first text came, and what was read since."""
 
     def __repr__(self) -> str:
-        return f"<Secrets: {len(self.read)} read>"
+        return f"<Secrets: {len(self.known or {})} known>"
 
     def get(self, name: str) -> str | None:
         """The value of a secret, or None when there is none. InvalidInput when its file is open to others."""
@@ -47,17 +49,29 @@ class Secrets:
             raise InvalidInput(
                 f"the secret '{name}' is shorter than {SHORTEST} letters, and could not be kept out of texts"
             )
-        self.read[name] = value
+        self._all()[name] = value
         return value
 
     def redact(self, value: JSON) -> JSON:
-        """The same JSON value with every secret that was read replaced by its name, also where it stands coded."""
-        if not self.read:
-            return value
-        for name, secret in sorted(self.read.items(), key=lambda each: -len(each[1])):
+        """The same JSON value with every secret replaced by its name, also where it stands coded."""
+        known = self._all()
+        for name, secret in sorted(known.items(), key=lambda each: -len(each[1])):
             for form in _forms(secret):
                 value = _without(value, form, f"[secret {name}]")
         return value
+
+    def _all(self) -> dict[str, str]:
+        if self.known is None:
+            found: dict[str, str] = {}
+            with suppress(InvalidInput):  # whoever needs one of its secrets gets to hear it
+                found |= self._in_file()
+            found |= {
+                name.removeprefix(VARIABLE): value
+                for name, value in self.environment.items()
+                if name.startswith(VARIABLE)
+            }
+            self.known = {name: value for name, value in found.items() if len(value) >= SHORTEST}
+        return self.known
 
     def _in_file(self) -> dict[str, str]:
         if self.file is None:
