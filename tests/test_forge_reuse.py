@@ -77,6 +77,12 @@ def test_intents_that_differ_in_form_only_are_the_same(one: str, other: str) -> 
         ("round to 1.5", "round to 15"),
         ("5%", "5"),
         ("celsius to fahrenheit", "fahrenheit to celsius"),
+        ("convert Mb to MB", "convert MB to Mb"),
+        ("a rate in Mbps", "a rate in MBps"),
+        ("power in mW", "power in MW"),
+        ("multiply by 10³", "multiply by 103"),
+        ("multiply by 10⁻³", "multiply by 10³"),
+        ("compute a-b", "compute a b"),
     ],
 )
 def test_intents_that_may_mean_different_things_stay_different(one: str, other: str) -> None:
@@ -84,7 +90,17 @@ def test_intents_that_may_mean_different_things_stay_different(one: str, other: 
 
 
 def test_normalising_twice_changes_nothing() -> None:
-    for text in ('Say "X ", then: e-mail ½ of Ⅳ — now!', "", "?!", '"', "a.b.c ...", ", ; a", "a – – b", '. " ; b'):
+    for text in (
+        'Say "X ", then: e-mail ½ of Ⅳ — now!',
+        "",
+        "?!",
+        '"',
+        "a.b.c ...",
+        ", ; a",
+        "a – – b",
+        '. " ; b',
+        "Mb mW 10⁻³ a-b-c",
+    ):
         assert normalise(normalise(text)) == normalise(text)
 
 

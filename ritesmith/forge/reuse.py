@@ -101,7 +101,9 @@ def normalise(intent: str) -> str:
 
 
 def _pass(intent: str) -> str:
-    text = unicodedata.normalize("NFKC", intent).translate(_QUOTES)
+    # What Unicode folding and small letters would make equal: an exponent and a digit, and the symbols of two units.
+    text = re.sub("[⁰¹²³⁴-⁹⁺⁻]+", r"^\g<0>", intent)
+    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     parts = re.split(r'("[^"]*")', text)
     shown = (part if part.startswith('"') and len(part) > 1 else _plain(part) for part in parts)
     return " ".join(" ".join(shown).split())
@@ -111,9 +113,12 @@ _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": 
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"\b([KMGT])b(?=ps\b|\b)", r"\1bit", text)
+    text = re.sub(r"\bm(?=(?:[WVAJN]|Hz|Pa)\b)", "milli", text)
     text = unicodedata.normalize("NFKC", text.casefold())
     text = re.sub(r"(?<=[\w)\]'\"%])[.,;:?]+(?=\s|$)|(?<=\w\w)!+(?=\s|$)|^[.,;:?!]+(?=\s|$)", " ", text)
-    text = re.sub(r"(?<=[^\W\d_])[-‐‑](?=[^\W\d_])", " ", text)
+    # Between two single letters it is a minus.
+    text = re.sub(r"(?<=[^\W\d_])[-‐‑](?=[^\W\d_]{2})|(?<=[^\W\d_]{2})[-‐‑](?=[^\W\d_])", " ", text)
     return re.sub(r"\s[–—]\s", " ", text)
 
 
