@@ -547,13 +547,15 @@ class Artifacts(ABC):
             effect=subject.effect,
             risk=decision.risk,
             intent=said.intent,
-            aliases=packed.aliases,
+            aliases=said.aliases,
             description=said.description,
             words=schema_words(said.input, said.output),
             status="draft" if waits else packed.status,
             provenance=provenance,
             sealed=Sealed(packed.version, packed.provenance, key, bytes.fromhex(packed.signature)),
         )
+        for phrase in packed.aliases:
+            self.registry.add_alias(artifact.name, phrase, {"source": "import", "key": key, "digest": artifact.digest})
         mine = self.registry.tags(artifact.name)
         for tag in packed.tags:
             if tag not in mine:
@@ -587,6 +589,7 @@ class Artifacts(ABC):
             digests = [row[0] for row in self.connection.execute("SELECT digest FROM artifacts ORDER BY name, version")]
             findings += [Finding(code="file_damaged", message=each) for each in damage(self.connection)]
             findings += self._index_findings()
+            findings += self._tag_findings()
         else:
             artifact = self._looked_up(reference)
             digests = [artifact.digest, *(each.digest for each in self._all_parts(self._parts_of(artifact)))]
@@ -660,6 +663,17 @@ class Artifacts(ABC):
                 hint = "make the indexes anew: ritesmith rebuild"
                 yield Finding(code="index_incomplete", message=f"'{first}' {what}{more}", hint=hint)
 
+    def _tag_findings(self) -> Iterator[Finding]:
+        for row in self.connection.execute(
+            "SELECT tags.name AS name, tag, artifacts.name AS leads_to FROM tags LEFT JOIN artifacts USING (digest)"
+            " WHERE artifacts.name IS NOT tags.name ORDER BY 1, 2"
+        ):
+            leads = f"'{row['leads_to']}'" if row["leads_to"] else "nothing"
+            hint = f"remove it: ritesmith tag {row['name']} {row['tag']} --remove"
+            yield Finding(
+                code="tag_edited", message=f"the tag '{row['name']}@{row['tag']}' leads to {leads}", hint=hint
+            )
+
     def rehearser(self, artifact: Artifact) -> Callable[[Any], Rehearsal]:
         """How to run one example of a published artifact.
 
@@ -685,7 +699,7 @@ class Artifacts(ABC):
     def rebuild(self) -> int:
         """Make every index anew from the artifacts: of words, of phrases, of pins; return how many artifacts there are.
 
-        Phrases that were learned when something was reused stay: they stand nowhere else.
+        Phrases that were learned when something was reused, or came with a bundle, stay: they stand nowhere else.
         """
 
         def said(artifact: Artifact) -> tuple[str, Iterable[str], str, str]:

@@ -197,13 +197,13 @@ class Registry:
     def names_of_phrase(self, said: str) -> list[str]:
         """The names for which this very phrasing was accepted, the first that it was accepted for first."""
         rows = self.connection.execute(
-            "SELECT name FROM aliases WHERE phrase = ? ORDER BY rowid", (self.normalise(said),)
+            "SELECT name FROM aliases WHERE phrase = ? ORDER BY created_at, rowid", (self.normalise(said),)
         )
         return [row["name"] for row in rows]
 
     def aliases(self, name: str) -> list[str]:
         """Every phrasing that was accepted for a name: its intent, its author's aliases, and those learned on reuse."""
-        rows = self.connection.execute("SELECT said FROM aliases WHERE name = ? ORDER BY rowid", (name,))
+        rows = self.connection.execute("SELECT said FROM aliases WHERE name = ? ORDER BY created_at, rowid", (name,))
         return [row["said"] for row in rows]
 
     def add_alias(self, name: str, said: str, evidence: dict[str, Any]) -> bool:
@@ -213,10 +213,16 @@ class Registry:
             add_phrase(self.connection, name, said)
         return added
 
-    def _keep_alias(self, name: str, said: str, evidence: dict[str, Any]) -> bool:
+    def _keep_alias(self, name: str, said: str, evidence: dict[str, Any], at: float | None = None) -> bool:
         done = self.connection.execute(
             "INSERT OR IGNORE INTO aliases (phrase, name, said, evidence, created_at) VALUES (?, ?, ?, ?, ?)",
-            (self.normalise(said), name, said, json.dumps(evidence, sort_keys=True), self.clock()),
+            (
+                self.normalise(said),
+                name,
+                said,
+                json.dumps(evidence, sort_keys=True),
+                self.clock() if at is None else at,
+            ),
         )
         return done.rowcount == 1
 
@@ -326,14 +332,23 @@ class Registry:
     def tags(self, name: str) -> dict[str, int]:
         """The tags of a name, in order -> the version that each means."""
         rows = self.connection.execute(
-            "SELECT tag, version FROM tags JOIN artifacts USING (digest) WHERE tags.name = ? ORDER BY tag", (name,)
+            "SELECT tag, version FROM tags JOIN artifacts USING (digest, name) WHERE name = ? ORDER BY tag", (name,)
         )
         return {row["tag"]: row["version"] for row in rows}
 
     def _tagged(self, name: str, tag: str) -> str:
-        row = self.connection.execute("SELECT digest FROM tags WHERE name = ? AND tag = ?", (name, tag)).fetchone()
-        if row is not None:
+        row = self.connection.execute(
+            "SELECT digest, artifacts.name AS leads_to FROM tags JOIN artifacts USING (digest)"
+            " WHERE tags.name = ? AND tag = ?",
+            (name, tag),
+        ).fetchone()
+        if row is not None and row["leads_to"] == name:
             return str(row["digest"])
+        if row is not None:
+            raise StoreError(
+                f"the tag '{name}@{tag}' leads to '{row['leads_to']}'",
+                hint=f"the registry file was edited; remove the tag: ritesmith tag {name} {tag} --remove",
+            )
         known = list(self.tags(name))
         near = near_miss(tag, known)
         hint = f"did you mean '{name}@{near}'?" if near else f"its tags: {', '.join(known)}" if known else ""
@@ -415,7 +430,7 @@ class Registry:
         """Make the index of words, the authors' phrases and the pins anew from the artifacts; give their number.
 
         `said` gives of an artifact its intent, its aliases, its description and the words of its schemas. Phrases that
-        were learned on reuse have no other source, and stay.
+        were learned on reuse, or came with a bundle, have no other source, and stay.
         """
         with transaction(self.connection):
             rows = self.connection.execute(f"SELECT {COLUMNS} FROM artifacts ORDER BY created_at, rowid").fetchall()
@@ -431,7 +446,8 @@ class Registry:
                     [(artifact.digest, part) for part in artifact.provenance.pins.values()],
                 )
                 for phrase in (intent, *aliases):
-                    self._keep_alias(artifact.name, phrase, {"source": "author"})
+                    # As old as the artifact: whose phrase it was first must not change.
+                    self._keep_alias(artifact.name, phrase, {"source": "author"}, artifact.created_at)
             for artifact, (_, _, description, words) in told:
                 phrases = self.aliases(artifact.name)
                 index_artifact(self.connection, artifact.name, artifact.digest, phrases, description, words)

@@ -295,6 +295,21 @@ def test_a_name_has_only_so_many_tags_and_a_near_miss_is_named(app: RiteSmith) -
         app.tag("stats.sum@1", "stable")
 
 
+def test_a_tag_that_was_edited_never_leads_to_another_name(app: RiteSmith) -> None:
+    app.tag("stats.sum@1", "stable")
+    app.connection.execute(
+        "UPDATE tags SET digest = (SELECT digest FROM artifacts WHERE name = 'stats.median') WHERE tag = 'stable'"
+    )
+    with pytest.raises(StoreError, match=r"the tag 'stats\.sum@stable' leads to 'stats\.median'") as caught:
+        app.run("stats.sum@stable", {"numbers": [1, 2, 9]})
+    assert "--remove" in caught.value.hint
+    assert [each["code"] for each in app.verify(examples=False)["findings"]] == ["tag_edited"]
+    app.connection.execute("UPDATE tags SET digest = 'gone'")
+    assert ["leads to nothing" in each["message"] for each in app.verify(examples=False)["findings"]] == [True]
+    app.untag("stats.sum", "stable")
+    assert app.verify(examples=False)["findings"] == []
+
+
 # ---------------------------------------------------------------- what is made of what, and what differs
 
 
@@ -427,6 +442,16 @@ def test_a_bundle_carries_an_artifact_with_all_it_is_made_of(app: RiteSmith, the
     assert (again["imported"], again["kept"]) == ([], [part.ref, whole.ref])
     with pytest.raises(Conflict, match="there is a file"):
         app.export_file("demo.flow")
+
+
+def test_rebuild_keeps_the_phrases_that_came_with_a_bundle(app: RiteSmith, theirs: RiteSmith) -> None:
+    capability(app)
+    app.registry.add_alias("demo.double", "two times a number", {"source": "reuse"})
+    theirs.import_file(Path(app.export_file("demo.double")["file"]))
+    before = theirs.registry.aliases("demo.double")
+    assert "two times a number" in before
+    theirs.rebuild()
+    assert theirs.registry.aliases("demo.double") == before
 
 
 def test_what_is_more_than_a_bundle_holds_is_told(app: RiteSmith, theirs: RiteSmith) -> None:
@@ -769,6 +794,14 @@ def test_rebuild_makes_every_index_anew_and_keeps_what_was_learned(app: RiteSmit
     assert app.connection.execute("SELECT count(*) FROM vectors").fetchone()[0] == 0
     assert (found(), aliases(), app.used_by("demo.double")) == before
     assert app.verify(examples=False)["findings"] == []
+
+
+def test_rebuild_leaves_a_phrase_to_the_name_that_had_it_first(app: RiteSmith) -> None:
+    capability(app)
+    app.registry.add_alias("stats.sum", "twice a number", {"source": "reuse"})
+    assert app.registry.names_of_phrase("twice a number") == ["demo.double", "stats.sum"]
+    app.rebuild()
+    assert app.registry.names_of_phrase("twice a number") == ["demo.double", "stats.sum"]
 
 
 def test_a_backup_is_whole_while_others_write(app: RiteSmith, place: Path) -> None:
