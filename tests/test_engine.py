@@ -23,7 +23,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -104,6 +103,8 @@ class LocalPlace:
         def touched(name: str, args: JSON, environment: hosts.HostEnvironment) -> HostReply:
             return fuse.around(answers, name)(name, args, environment)
 
+        # The policy, too, asks what a host function is: it denies what it does not know.
+        app.__dict__["catalog"] = {**hosts.CATALOG, **(functions or mail(idempotent=True))}
         app.__dict__["engine"] = Engine(
             app.journal,
             app.library,
@@ -114,9 +115,7 @@ class LocalPlace:
             answer=touched,
         )
         try:
-            # The policy, too, asks what a host function is: it denies what it does not know.
-            with patch.dict(hosts.CATALOG, functions or mail(idempotent=True)):  # type: ignore[arg-type]
-                yield app
+            yield app
         except Blown:
             pass
         finally:
