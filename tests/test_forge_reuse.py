@@ -89,6 +89,20 @@ def test_intents_that_may_mean_different_things_stay_different(one: str, other: 
     assert normalise(one) != normalise(other)
 
 
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("average of a list of numbers, ignoring zeros", "average of a list of numbers"),
+        ("add up the positive numbers of a list", "add up a list of numbers"),
+        ("weighted average of numbers", "average of numbers"),
+        ("convert celsius to fahrenheit, but refuse below absolute zero", "convert celsius to fahrenheit"),
+    ],
+)
+def test_a_condition_that_is_asked_for_brakes_however_many_examples_pass(asked: str, stored: str) -> None:
+    assert any(each.startswith("condition: ") for each in vetoes(asked, [stored], strong=True))
+    assert vetoes(stored, [asked], strong=True) == []
+
+
 def test_normalising_twice_changes_nothing() -> None:
     for text in (
         'Say "X ", then: e-mail ½ of Ⅳ — now!',

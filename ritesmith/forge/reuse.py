@@ -15,6 +15,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from ritesmith.forge.words import STOP, content, stem, tokens
@@ -394,7 +395,8 @@ def vetoes(
     is taken as a parameter on both sides. A count of inputs ("two numbers") differs only from another such count. Every
     other number that only one side has is a veto: "top 10" is not "top 3", nor is it "top".
 
-    With `strong` evidence (see `EXAMPLES_STRONG`) only contradictions are left: what one side merely leaves unsaid (the
+    With `strong` evidence (see `EXAMPLES_STRONG`) only contradictions are left, and conditions that the intent alone
+    names (see `QUALIFIERS`): what one side merely leaves unsaid (the
     phrase's number, its unit, its negation) the examples have settled. So has the contract, where of two exchanged
     words one names a field that it `takes` and the other one that it `gives` (stems): the examples would be no calls of
     the reverse. What is not `undoable` has no effect that "reverse" could mean to take back.
@@ -415,6 +417,7 @@ def vetoes(
         found += _units(asked, stored, strong, settled[0] | settled[1])
         found += _opposites(asked, stored, strong)
         found += _strictness(asked, stored)
+        found += _qualifiers(asked, stored)
         signs.append(list(dict.fromkeys(found)))
     return min(signs, key=len, default=[])
 
@@ -452,6 +455,27 @@ ABSENCE = frozenset(
     | {"absent", "blank", "incomplete", "only", "minus", "subtract", "difference", "strip", "ignore", "skip", "dedupe"}
 )
 """Words that may say by themselves what another text says with a negation: "rows that lack a field"."""
+
+
+QUALIFIERS = frozenset(
+    {"weighted", "geometric", "harmonic", "trimmed", "cumulative", "rolling", "absolute"}
+    | {"ignoring", "excluding", "skipping", "omitting", "refuse", "refusing"}
+)
+SELECTORS = frozenset({"positive", "negative", "even", "odd"})
+"""Words that make other work of the same one, though for some inputs only; a selector before what it selects from.
+
+Examples in which both give the same say nothing of it, however many there are."""
+
+
+def _qualifiers(asked: list[str], stored: list[str]) -> list[str]:
+    said = {stem(word) for word in stored}
+    if said & _ABSENCE or NEGATIONS & set(stored):
+        return []
+    found = [word for word in asked if word in QUALIFIERS]
+    found += [word for word, noun in pairwise(asked) if word in SELECTORS and noun.endswith("s")]
+    return [
+        f"condition: {word!r} is asked for, and the phrase does not say it" for word in found if stem(word) not in said
+    ]
 
 
 def _negation(asked: list[str], stored: list[str], strong: bool, undoable: bool) -> list[str]:
