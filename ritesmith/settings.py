@@ -20,6 +20,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class HttpSettings(Value):
@@ -88,7 +89,7 @@ class SqlSettings(Value):
 class FileRoot(Value):
     """`[files.NAME]`: a folder that `file.read`, and with `write` also `file.write`, may use."""
 
-    path: str
+    path: str = Field(pattern=r"^[^\x00]+$")
     write: bool = False
     bytes_max: int = Field(default=1024 * 1024, ge=1)
 
@@ -100,10 +101,10 @@ class LlmSettings(Value):
     model: str
     key: SecretName | None = None
     tokens_per_run: int = Field(default=20_000, ge=1)
-    cost_per_run: float | None = Field(default=None, gt=0)
-    price_in: float | None = Field(default=None, ge=0)
+    cost_per_run: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    price_in: Price | None = None
     """For a million tokens, in the currency of `cost_per_run`."""
-    price_out: float | None = Field(default=None, ge=0)
+    price_out: Price | None = None
     seconds: Seconds = 60.0
 
     @property
@@ -117,10 +118,8 @@ class LlmSettings(Value):
     @field_validator("base_url")
     @classmethod
     def _is_a_server(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            raise ValueError("a model server is an http or https URL, such as http://localhost:8080/v1")
-        if url is not None and urlsplit(url).password is not None:
-            raise ValueError("a password does not stand in the settings: name a secret in 'key'")
+        if url is not None:
+            _check_url(url, "a model server", "http://localhost:8080/v1", "key")
         return url
 
     @model_validator(mode="after")
@@ -150,11 +149,26 @@ class McpSettings(Value):
     bytes_max: int = Field(default=256 * 1024, ge=1)
     tools: dict[Name, McpTool] = Field(default={})
 
+    @field_validator("url")
+    @classmethod
+    def _is_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            _check_url(url, "an MCP server", "https://tools.example.com/mcp", "secrets")
+        return url
+
     @model_validator(mode="after")
     def _has_one_way(self) -> Self:
         if bool(self.command) == (self.url is not None):
             raise ValueError("an MCP server has either a 'command' that starts it, or a 'url'")
         return self
+
+
+def _check_url(url: str, what: str, example: str, place: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{what} is an http or https URL, such as {example}")
+    if parts.password is not None:
+        raise ValueError(f"a password does not stand in the settings: name a secret in '{place}'")
 
 
 class Settings(Value):

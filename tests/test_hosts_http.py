@@ -558,6 +558,7 @@ def test_a_write_bears_the_key_of_its_step(server: Server, caller: Caller, metho
         ("application/json", b'{"a": NaN}', {"text": '{"a": NaN}'}),
         ("application/json", b'"\\ud800"', {"text": '"\\ud800"'}),
         ("application/json", b"1e999", {"text": "1e999"}),
+        ("application/json", b"1" * 400, {"text": "1" * 400}),
         ("application/json", b"[" * 61 + b"]" * 61, {"text": "[" * 61 + "]" * 61}),
         ("application/json", b"[" * 60 + b"]" * 60, {"json": json.loads("[" * 60 + "]" * 60)}),
         ("application/json", b"[" * 9999, {"text": "[" * 9999}),

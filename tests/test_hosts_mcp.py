@@ -637,11 +637,14 @@ def test_a_server_that_asks_us_for_a_model_or_for_folders_gets_neither(tmp_path)
     [
         ({"content": [], "structuredContent": {"n": "one"}}, "mcp_bad_result"),
         ({"content": [{"type": "text", "text": "5"}]}, "mcp_bad_result"),
+        ({"content": [], "structuredContent": {"n": 1, "more": float("inf")}}, "mcp_bad_result"),
+        ({"content": [], "structuredContent": {"n": 10**400}}, "mcp_bad_result"),
+        ({"content": [], "structuredContent": {"n": 1, "more": json.loads("[" * 62 + "]" * 62)}}, "mcp_bad_result"),
         ({"content": [], "structuredContent": {"n": 1, "more": "x" * 5000}}, "mcp_too_large"),
         ({"content": [], "isError": True}, "mcp_tool_error"),
         ({"content": [], "structuredContent": {"n": "one"}, "isError": True}, "mcp_tool_error"),
     ],
-    ids=["wrong type", "text only", "too large", "error", "error with content"],
+    ids=["wrong type", "text only", "infinite", "huge number", "deep", "too large", "error", "error with content"],
 )
 def test_a_result_that_breaks_its_schema_is_not_passed_on(tmp_path, result, code):
     tools = [{"name": "act", "inputSchema": OBJECT, "outputSchema": RIGHT}]

@@ -65,6 +65,12 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
         ("[email]\nport = 25\n", "the field 'host' is missing"),
         ('[email]\nhost = "m"\nsender = "s"\npassword = "hunter2"\n', "password"),
         ('[sql."../x"]\nurl = "sqlite:x"\n', "sql"),
+        ('[files.a]\npath = "in\\u0000"\n', "$.files.a.path"),
+        ('[llm]\nmodel = "m"\nprice_in = inf\n', "$.llm.price_in"),
+        ('[llm]\nmodel = "m"\nprice_in = 1\nprice_out = 1\ncost_per_run = inf\n', "$.llm.cost_per_run"),
+        ('[mcp.a]\nurl = "ftp://x"\n', "an MCP server is an http or https URL"),
+        ('[mcp.a]\nurl = "http://[x"\n', "$.mcp.a.url"),
+        ('[mcp.a]\nurl = "https://ann:hunter2@x.example/"\n', "a password does not stand in the settings"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:

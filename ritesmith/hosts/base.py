@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +18,8 @@ from ritesmith.settings import Settings
 
 REPLY_BYTES_MAX = 1024 * 1024 - 1024
 """The most that a result may have as JSON: what the sandbox takes, less what stands around it."""
+DEPTH_MAX = 60
+"""Of JSON that is taken: a script's values have at most 64 levels."""
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 """(name of a host, port) -> its IP addresses; raises OSError."""
@@ -150,6 +153,29 @@ def answer(
 def reply_bytes(result: JSON) -> int:
     """How many bytes a result has as JSON, to be held against REPLY_BYTES_MAX."""
     return len(json.dumps(result, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def not_for_scripts(value: JSON) -> str | None:
+    """Why a value from outside, read by Python's idea of JSON, can be neither journalled nor given to a script."""
+    level: list[JSON] = [value]
+    depth = 0
+    while level:
+        for each in level:
+            if isinstance(each, int | float) and not -sys.float_info.max <= each <= sys.float_info.max:
+                return "it has a number that is too large, or none"
+        if depth == DEPTH_MAX and any(isinstance(each, dict | list) for each in level):
+            return f"it has more than {DEPTH_MAX} levels"
+        level = [inner for each in level if isinstance(each, dict | list) for inner in _within(each)]
+        depth += 1
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair, which is not Unicode text"
+    return None
+
+
+def _within(value: dict[str, JSON] | list[JSON]) -> Iterable[JSON]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _with_objects(schema: Schema, args: JSON) -> JSON:

@@ -12,7 +12,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +26,7 @@ from ritesmith.hosts.base import (
     HostFailure,
     HostUnknown,
     host_function,
+    not_for_scripts,
     outside_grant,
     reply_bytes,
 )
@@ -41,8 +42,6 @@ REQUEST_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_SECONDS_MAX = 86_400.0
 ERROR_LETTERS_MAX = 2000
 """Of an answer that is an error, what its details show."""
-DEPTH_MAX = 60
-"""Of JSON that is taken: a script's values have at most 64 levels."""
 ANSWER_HEADERS = (
     "content-type", "date", "etag", "last-modified", "link", "location", "ratelimit-remaining", "ratelimit-reset",
     "retry-after", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id", "x-total-count",
@@ -532,16 +531,10 @@ def _parsed(body: bytes) -> JSON:
         value = parse(body.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise NotJSON("it is not UTF-8") from None
-    level: list[JSON] = [value]
-    for _ in range(DEPTH_MAX):
-        level = [each for one in level if isinstance(one, dict | list) for each in _within(one)]
-    if any(isinstance(each, dict | list) for each in level):
-        raise NotJSON(f"it has more than {DEPTH_MAX} levels")
+    why = not_for_scripts(value)
+    if why is not None:
+        raise NotJSON(why)
     return value
-
-
-def _within(value: dict[str, JSON] | list[JSON]) -> Iterable[JSON]:
-    return value.values() if isinstance(value, dict) else value
 
 
 def _excerpt(answer: Answer, environment: HostEnvironment) -> JSON:

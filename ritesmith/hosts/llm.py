@@ -18,7 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ritesmith.errors import ModelUnavailable
-from ritesmith.hosts.base import REPLY_BYTES_MAX, HostEnvironment, HostFailure, host_function, reply_bytes
+from ritesmith.hosts.base import (
+    REPLY_BYTES_MAX,
+    HostEnvironment,
+    HostFailure,
+    host_function,
+    not_for_scripts,
+    reply_bytes,
+)
+from ritesmith.json_text import NotJSON, parse
 from ritesmith.models import JSON, Schema
 from ritesmith.schemas import problems, schema_problems
 from ritesmith.settings import LlmSettings
@@ -255,9 +263,11 @@ def _value(text: str, truncated: bool, schema: Schema) -> JSON:
         raise HostFailure("bad_answer", "the answer was cut short at max_tokens", retryable=True)
     fenced = _FENCED.fullmatch(text.strip())
     try:
-        value: JSON = json.loads(fenced[1] if fenced else text, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no character
-    except (ValueError, RecursionError) as error:
+        value = parse(fenced[1] if fenced else text)
+        why = not_for_scripts(value)
+        if why is not None:
+            raise NotJSON(why)
+    except NotJSON as error:
         shown = " ".join(text.split())[:100]
         raise HostFailure("bad_answer", f"the answer is not JSON ({error}): {shown}", retryable=True) from None
     wrong = problems(schema, value)
@@ -265,7 +275,3 @@ def _value(text: str, truncated: bool, schema: Schema) -> JSON:
         path, what = wrong[0]
         raise HostFailure("bad_answer", f"the answer does not fit its schema at {path}: {what}", retryable=True)
     return value
-
-
-def _no_constant(name: str) -> JSON:
-    raise ValueError(f"{name} is not JSON")

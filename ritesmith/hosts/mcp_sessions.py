@@ -32,6 +32,7 @@ from ritesmith.hosts.base import (
     HostFailure,
     HostUnknown,
     Implementation,
+    not_for_scripts,
     reply_bytes,
 )
 from ritesmith.hosts.secrets import Secrets
@@ -682,6 +683,9 @@ class _Call:
             if answer.structured_content is None:
                 raise Unanswered("mcp_bad_result", f"{said} has an output schema and gave only text")
             result = answer.structured_content
+        unfit = not_for_scripts(result)
+        if unfit is not None:
+            raise Unanswered("mcp_bad_result", f"{said} gave what no script can take: {unfit}")
         most = min(self.servers.settings.mcp[self.server].bytes_max, REPLY_BYTES_MAX)
         size = reply_bytes(result)
         if size > most:
