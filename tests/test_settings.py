@@ -6,7 +6,7 @@ import base64
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -114,6 +114,8 @@ def test_a_secret_is_cut_out_of_every_text_however_it_is_coded() -> None:
     secret = 'p/s+s "wörd"'
     secrets = Secrets(None, {"RITESMITH_SECRET_KEY": secret})
     said = {"plain": f"<{secret}>", "url": quote(secret, safe=""), "json": json.dumps({"a": secret})}
+    said |= {"form": quote_plus(secret), "path": quote(secret), "low": "p%2fs%2bs%20%22w%c3%b6rd%22"}
+    said["php"] = json.dumps({"a": secret}).replace("/", "\\/")
     for before in ("", "u", "us", "use:", "user:"):
         for after in ("", "x", "xy"):
             said[f"{before}.{after}"] = base64.b64encode(f"{before}{secret}{after}".encode()).decode()

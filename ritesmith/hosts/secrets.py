@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from ritesmith.errors import InvalidInput
 from ritesmith.models import JSON
@@ -93,7 +94,10 @@ class Secrets:
 def _forms(secret: str) -> list[str]:
     """How a value may stand in an answer: plain, in a URL, in JSON, and in base64 at each of its three offsets."""
     raw = secret.encode()
-    forms = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    forms |= {form.replace("/", "\\/") for form in forms}  # as PHP writes JSON
+    for coded in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
+        forms |= {coded, re.sub("%..", lambda found: found[0].lower(), coded)}
     for offset in range(3):
         coded = base64.b64encode(b"\0" * offset + raw).decode()
         # Letters that depend on what stands before and after the secret are left out.
