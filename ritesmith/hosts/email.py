@@ -79,6 +79,7 @@ _SHOWN = 300
     narrows={"recipients": {"type": "array", "items": RECIPIENT, "minItems": 1, "uniqueItems": True}},
     errors=(
         "not_configured",
+        "no_secret",
         "too_many_recipients",
         "too_large",
         "no_tls",

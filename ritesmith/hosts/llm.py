@@ -72,6 +72,7 @@ _FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*)\n\s*```", re.DOTALL)
     outside=True,
     errors=(
         "not_configured",
+        "no_secret",
         "bad_schema",
         "budget_spent",
         "refused",

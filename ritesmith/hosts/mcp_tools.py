@@ -294,6 +294,7 @@ def declaration(server: str, tool: Tool, word: McpTool, offered: bool) -> HostFu
 
 
 ERRORS = (
+    "no_secret",
     "mcp_tool_error",
     "mcp_refused",
     "mcp_unavailable",

@@ -62,7 +62,7 @@ _GRACE_SECONDS = 1.0
     effect="read",
     outside=True,
     narrows={"databases": {"type": "array", "items": DATABASE, "minItems": 1, "uniqueItems": True}},
-    errors=("not_configured", "denied", "bad_query", "too_large", "time_out", "unavailable"),
+    errors=("not_configured", "no_secret", "denied", "bad_query", "too_large", "time_out", "unavailable"),
 )
 def query(args: dict[str, Any], environment: HostEnvironment) -> JSON:
     name = args["database"]
