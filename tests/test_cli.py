@@ -280,6 +280,7 @@ COMMANDS = {
     "store put": lambda cli: ["store", "put", "notes", "one", '{"n": 1}', "--if-version", "0"],
     "store import": lambda cli: ["store", "import", written("world.json", '{"notes": {"a": {}}}')],
     "sandbox": lambda cli: ["sandbox", "script.lua"],
+    "doctor": lambda cli: ["doctor"],
 }
 REFUSED = {
     "no command": (["lst"], 2, "usage"),

@@ -14,6 +14,7 @@ import click
 
 from ritesmith import __version__
 from ritesmith.cli import artifacts, runs
+from ritesmith.cli.doctor import doctor
 from ritesmith.cli.options import Group, emit, json_of, talk, with_app, with_json
 from ritesmith.errors import ForgeError, InvalidInput
 
@@ -406,3 +407,6 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
     else:
         talk(f"{reply['status']}: {reply.get('message', '')}")
     return 0 if reply["status"] == "ok" else 7
+
+
+ritesmith.add_command(doctor)

@@ -53,6 +53,10 @@ class Secrets:
         self._all()[name] = value
         return value
 
+    def names(self) -> list[str]:
+        """What the secrets of the file are called, sorted. InvalidInput as `get`."""
+        return sorted(self._in_file())
+
     def redact(self, value: JSON) -> JSON:
         """The same JSON value with every secret replaced by its name, also where it stands coded."""
         known = self._all()
