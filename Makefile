@@ -6,7 +6,7 @@ ARGS ?=
 RUNS ?= 5000
 SEED ?=
 
-.PHONY: help demo setup test lint fix bare sim bench check
+.PHONY: help demo setup test lint fix docs bare sim bench check
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +36,10 @@ lint: setup ## format, lint and types
 fix: setup ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## make the reference pages and the schemas again, and write into all pages what their commands print now
+	$(BIN)/python docs/generate.py
+	$(BIN)/python tests/documents.py README.md docs/*.md
 
 bare: ## install with the runtime dependencies only, into a new environment, and use it
 	rm -rf $(VENV)/bare

@@ -1,96 +1,145 @@
-"""The README's terminal session and Python example are executed; what they print is compared with what stands there."""
+"""What the README and docs/ show is executed, and what is made from the code is made again and compared."""
 
+import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import documents
 import pytest
 from click import Command, Group
 
+from ritesmith import models
 from ritesmith.cli.commands import ritesmith as command_tree
+from ritesmith.expr import _OPERATIONS, evaluate
 from ritesmith.settings import load_settings
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+DOCS = README.parent / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+UNRUN_MAX = 0
+"""Blocks that no test can run. Each says why; a new one is a change here."""
 
 
-def session(text):
-    """The commands of a console block, each with the output that follows it."""
-    parts = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)
-    return list(zip(parts[1::2], parts[2::2], strict=True))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_is_what_happens(page, tmp_path):
+    steps = list(documents.run(page, tmp_path))
+    for step in steps:
+        assert step.is_as_shown, f"{page.name}:{step.line}: {step.what}\n{step.actual}"
+    consoles = [block for block in documents.blocks(page.read_text(encoding="utf-8")) if block.language == "console"]
+    commands = sum(f"\n{block.text}".count("\n$ ") for block in consoles if "unrun" not in block.words)
+    assert sum(step.kind == "command" for step in steps) == commands
 
 
-def steady(text):
-    """A text without what differs from run to run: run ids, times, durations and their bars, digests, and fuel."""
-    for pattern, word in (
-        (r"\br[0-9a-f]{10}\b", "RUN"),
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
-        (r"\b\d+(\.\d+)? m?s\b", "DURATION"),
-        (r"\b\d\.\d{3}\b", "SECONDS"),
-        (r"\([0-9a-f]{12}\)", "(DIGEST)"),
-        (r"fuel \d+", "fuel N"),
-        (r" +[█░][█░ ]*", " BAR "),
-    ):
-        text = re.sub(pattern, word, text)
-    return [line.rstrip() for line in text.strip().splitlines()]
+def unrun(page):
+    return [block for block in documents.blocks(page.read_text(encoding="utf-8")) if "unrun" in block.words]
 
 
-def test_the_session_prints_what_the_readme_shows(tmp_path):
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(README.parent), "PYTHONIOENCODING": "utf-8"}
-    for name in ("OPENAI_API_KEY", "RITESMITH_LLM_BASE_URL", "OPENAI_BASE_URL", "RITESMITH_DB"):
-        environment.pop(name, None)
-    meant = {}
-    [console] = blocks("console")
-    commands = session(console)
-    assert len(commands) == 6
-    for command, expected in commands:
-        for shown, actual in meant.items():
-            command = command.replace(shown, actual)
-        words = shlex.split(command)
-        assert words[0] == "ritesmith"
-        done = subprocess.run(
-            [sys.executable, "-m", "ritesmith", *words[1:]],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        assert steady(done.stdout) == steady(expected), command
-        pairs = zip(
-            re.findall(r"\br[0-9a-f]{10}\b", expected), re.findall(r"\br[0-9a-f]{10}\b", done.stdout), strict=True
-        )
-        meant.update(pairs)
+def test_blocks_that_cannot_run_say_why_and_are_counted():
+    found = [block for page in PAGES for block in unrun(page)]
+    assert [block for block in found if len(block.words["unrun"]) < 10] == []
+    assert len(found) == UNRUN_MAX
 
 
-def test_the_python_example_prints_what_its_comment_says(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    [example] = blocks("python")
-    expected = re.search(r"print\(.*\)  # (.*)", example)[1]
-    exec(compile(example, "README.md", "exec"), {})
-    assert capsys.readouterr().out.strip() == expected
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_has_a_language_that_is_looked_at(page):
+    known = {"console", "python", "json", "toml", "lua", "text", "sh"}
+    found = documents.blocks(page.read_text(encoding="utf-8"))
+    assert [(block.line, block.language) for block in found if block.language not in known] == []
+
+
+def test_what_is_elided_may_be_anything_and_the_rest_must_be_as_shown():
+    assert documents.matches("run r0123456789 waiting\n...\nlast\n", "run rabcdef0123 waiting\na\nb\nlast\n")
+    assert documents.matches("took ... in all\n", "took 3 whole days in all\n")
+    assert not documents.matches("run r0123456789 waiting\n", "run rabcdef0123 failed\n")
+    assert not documents.matches("first\nlast\n", "first\nmiddle\nlast\n")
 
 
 def test_the_settings_are_settings(tmp_path):
-    [example] = [each for each in blocks("toml") if "[http]" in each]
+    text = README.read_text(encoding="utf-8")
+    [example] = [each.text for each in documents.blocks(text) if each.language == "toml" and "[http]" in each.text]
     (tmp_path / "ritesmith.toml").write_text(example)
     assert set(tomllib.loads(example)) >= {"http", "email", "sql", "files", "llm"}
     assert load_settings(tmp_path).files["reports"].write
 
 
-def test_every_file_that_the_readme_links_to_exists():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
-    assert len(links) > 5
-    assert [link for link in links if not (README.parent / link).exists()] == []
+def anchors(page):
+    """What may stand behind # in a link to a page, as GitHub makes it of a heading."""
+    text = documents.FENCE.sub("", page.read_text(encoding="utf-8"))
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = documents.FENCE.sub("", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text)
+    for path, anchor in links:
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_every_page_is_linked_from_the_readme():
+    text = README.read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in text] == []
+
+
+def test_generated_pages_and_schemas_are_what_the_code_says():
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=README.parent,
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), f"run: python docs/generate.py\n{done.stdout}{done.stderr}"
+
+
+def examples_of_models():
+    for page in PAGES:
+        for block in documents.blocks(page.read_text(encoding="utf-8")):
+            for word in block.words:
+                if hasattr(models, word):
+                    yield page, block, getattr(models, word)
+
+
+@pytest.mark.parametrize(
+    ("page", "block", "model"), list(examples_of_models()), ids=lambda value: getattr(value, "__name__", "")
+)
+def test_an_example_of_a_model_is_one(page, block, model):
+    model.model_validate_json(block.text)
+
+
+def test_every_field_of_the_references_stands_in_an_example():
+    shown = {}
+    for _, block, model in examples_of_models():
+        shown.setdefault(model.__name__, set()).update(json.loads(block.text))
+    for page in ("workflow-reference.md", "capability-reference.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        for mark in re.finditer(r"<!-- fields: (\w+) -->\n.*?\n.*?\n(.*?)<!-- end -->", text, re.DOTALL):
+            name, fields = mark[1], set(re.findall(r"^\| `(\w+)`", mark[2], re.MULTILINE))
+            if name in shown:
+                assert fields <= shown[name], f"{page}: {name}"
+            else:
+                assert all(f'"{field}"' in text for field in fields), f"{page}: {name}"
+
+
+def test_the_table_of_operators_holds_and_is_whole():
+    text = (DOCS / "workflow-reference.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`)? \| .* \| `(.*)` \| `(.*)` \|$", text, re.MULTILINE)
+    assert len(rows) > 10
+    for _, expression, value in rows:
+        assert evaluate(json.loads(expression), {"input": {"net": 100}}) == json.loads(value), expression
+    named = {each for names, _, _ in rows for each in re.findall(r"`([^`]+)`", names)}
+    assert named == set(_OPERATIONS)
 
 
 def every_command(group, path=()):

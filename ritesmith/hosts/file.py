@@ -24,13 +24,19 @@ from ritesmith.models import JSON
 from ritesmith.settings import FileRoot, Settings
 from ritesmith.signing import Keys
 
-ROOT = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}
+ROOT = {
+    "type": "string",
+    "pattern": "^[a-z][a-z0-9_]{0,62}$",
+    "description": "the NAME of [files.NAME]",
+    "examples": ["reports"],
+}
 PATH = {
     "type": "string",
     "minLength": 1,
     "maxLength": 1000,
     "pattern": "^[^\\u0000-\\u001f\\u007f\\\\]+$",
     "description": "relative to the root, parts separated by /",
+    "examples": ["2026/march.csv"],
 }
 NARROWS = {"roots": {"type": "array", "items": ROOT, "minItems": 1, "uniqueItems": True}}
 PARTS_MAX = 32

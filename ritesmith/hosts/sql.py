@@ -19,7 +19,12 @@ from ritesmith.hosts.base import REPLY_BYTES_MAX, HostEnvironment, HostFailure, 
 from ritesmith.models import JSON
 from ritesmith.settings import Settings, SqlSettings
 
-DATABASE = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}
+DATABASE = {
+    "type": "string",
+    "pattern": "^[a-z][a-z0-9_]{0,62}$",
+    "description": "the NAME of [sql.NAME]",
+    "examples": ["sales"],
+}
 READER = Path(__file__).with_name("sql_reader.py")
 START_SECONDS = 15.0
 """What a process may take to start on a busy machine, beyond the time that a query has."""
@@ -36,8 +41,16 @@ _GRACE_SECONDS = 1.0
         "required": ["database", "sql"],
         "properties": {
             "database": DATABASE,
-            "sql": {"type": "string", "minLength": 1, "maxLength": 20_000, "pattern": "^[^\\u0000]*$"},
+            "sql": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 20_000,
+                "pattern": "^[^\\u0000]*$",
+                "description": "one SELECT",
+                "examples": ["SELECT id, total FROM orders WHERE day = $1"],
+            },
             "params": {
+                "description": "what stands for $1, $2 ...",
                 "type": "array",
                 "maxItems": 100,
                 "items": {
@@ -55,7 +68,7 @@ _GRACE_SECONDS = 1.0
         "properties": {
             "columns": {"type": "array", "items": {"type": "string"}},
             "rows": {"type": "array", "items": {"type": "object"}},
-            "more": {"type": "boolean"},
+            "more": {"type": "boolean", "description": "there were more rows than are given"},
         },
         "additionalProperties": False,
     },

@@ -13,8 +13,21 @@ from typing import Any
 from ritesmith.hosts.base import HostEnvironment, HostFailure, host_function
 from ritesmith.models import JSON
 
-NAMESPACE = {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}
-KEY = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\u0000-\\u001f]*$"}
+NAMESPACE = {
+    "type": "string",
+    "pattern": "^[a-z][a-z0-9_]{0,62}$",
+    "description": "a kind of documents",
+    "examples": ["orders"],
+}
+KEY = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": "^[^\\u0000-\\u001f]*$",
+    "description": "its name",
+}
+VERSION = {"type": "integer", "minimum": 0, "description": "how often it was written"}
+IF_VERSION = {"type": "integer", "minimum": 0, "description": "the version that must be stored, 0: none"}
 NARROWS = {"namespaces": {"type": "array", "items": NAMESPACE, "minItems": 1, "uniqueItems": True}}
 DOCUMENT_BYTES_MAX = 256 * 1024
 LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX = 100, 1000
@@ -32,7 +45,7 @@ LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX = 100, 1000
     output={
         "type": "object",
         "required": ["value", "version"],
-        "properties": {"value": {"type": ["object", "null"]}, "version": {"type": "integer", "minimum": 0}},
+        "properties": {"value": {"type": ["object", "null"]}, "version": VERSION},
         "additionalProperties": False,
         "if": {"properties": {"version": {"const": 0}}},
         "then": {"properties": {"value": {"type": "null"}}},
@@ -56,8 +69,8 @@ def get(args: dict[str, Any], environment: HostEnvironment) -> JSON:
         "properties": {
             "namespace": NAMESPACE,
             "key": KEY,
-            "value": {"type": "object"},
-            "if_version": {"type": "integer", "minimum": 0},
+            "value": {"type": "object", "description": "the whole document"},
+            "if_version": IF_VERSION,
         },
         "additionalProperties": False,
     },
@@ -92,7 +105,7 @@ def put(args: dict[str, Any], environment: HostEnvironment) -> JSON:
     input={
         "type": "object",
         "required": ["namespace", "key"],
-        "properties": {"namespace": NAMESPACE, "key": KEY, "if_version": {"type": "integer", "minimum": 0}},
+        "properties": {"namespace": NAMESPACE, "key": KEY, "if_version": IF_VERSION},
         "additionalProperties": False,
     },
     output={
@@ -122,8 +135,8 @@ def delete(args: dict[str, Any], environment: HostEnvironment) -> JSON:
         "required": ["namespace"],
         "properties": {
             "namespace": NAMESPACE,
-            "prefix": {"type": "string", "maxLength": 200},
-            "limit": {"type": "integer", "minimum": 1, "maximum": LIST_ITEMS_MAX},
+            "prefix": {"type": "string", "maxLength": 200, "description": "how the keys begin"},
+            "limit": {"type": "integer", "minimum": 1, "maximum": LIST_ITEMS_MAX, "description": "100 if left out"},
         },
         "additionalProperties": False,
     },
