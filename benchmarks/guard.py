@@ -14,8 +14,9 @@ from typing import Any
 
 from ritesmith.app import RiteSmith
 from ritesmith.dry_run import dry_run
-from ritesmith.guard import check_lua, load_rules
-from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.guard.lua import check_lua, load_rules
+from ritesmith.guard.workflow import check_workflow
+from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.hosts import CATALOG
 from ritesmith.intake import bundled_files
 from ritesmith.models import Capability, Contract, Finding

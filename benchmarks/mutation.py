@@ -86,7 +86,7 @@ def mutants(name: str, text: str, chance: random.Random) -> Iterator[Mutant]:
 
 def caught(app: RiteSmith, mutant: Mutant) -> str:
     """The first tier that stops a mutant (or, by a warning, points at it); empty where none does."""
-    checked = app.check_capability_text(mutant.text, f"{mutant.name}.lua")
+    checked = app.checking.check_capability_text(mutant.text, f"{mutant.name}.lua")
     tiers = set()
     for finding in checked.findings:
         if finding.code.startswith(("trial_", "input_changed")):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ritesmith import RiteSmith
-from ritesmith.app import Checked
+from ritesmith.checking import Checked
 from ritesmith.contract import read_capability
 from ritesmith.forging import Forging, read_request
 from ritesmith.rehearsal import rehearse_capability

@@ -14,64 +14,48 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ritesmith import hosts, saga
 from ritesmith.artifacts import Artifacts, denied
-from ritesmith.contract import capability_of, near_miss, read_capability, with_header_lines
+from ritesmith.contract import capability_of, near_miss
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.documents import read_documents
-from ritesmith.dry_run import DryRun, dry_run
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
-from ritesmith.forge.reuse import Candidate, normalise
-from ritesmith.forging import CandidateReport, ForgeReport, Forging, read_request
-from ritesmith.guard import check_lua, check_source, load_rules
-from ritesmith.guard.contract import check_contract
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
-from ritesmith.guard.trial import Instead, TrialReport, capability_trial, trial
-from ritesmith.guard.workflow import check_workflow, read_workflow
-from ritesmith.intake import bundled_files, check_value, content_folder, read_json, read_text, write_new
+from ritesmith.guard.workflow_shape import read_workflow
+from ritesmith.hosts.base import TOOLS_KEPT_AS
+from ritesmith.intake import bundled_files, check_value, content_folder, read_text, write_new
 from ritesmith.journal import Journal
-from ritesmith.json_text import with_lines
 from ritesmith.models import (
     JSON,
     Artifact,
-    ArtifactKind,
     ArtifactStatus,
     Capability,
-    CapabilityExample,
     Contract,
     Effect,
     Finding,
     HostFunction,
-    Outcome,
     Provenance,
     Source,
     TaskNode,
-    Value,
-    Where,
     Workflow,
-    WorkflowExample,
 )
 from ritesmith.registry import Registry, digest_of_text
-from ritesmith.rehearsal import (
-    INPUT_CHANGED,
-    play_capability,
-    rehearse_capability,
-    rehearse_workflow,
-    watched,
-)
 from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, blended, schema_words, search
 from ritesmith.settings import Settings, load_settings
 from ritesmith.signing import Keys
-from ritesmith.step import effective_limits
 from ritesmith.vectors import Vectors
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from ritesmith.guard.lua import LuaRules
+    from ritesmith.checking import Checked, Checking
+    from ritesmith.dry_run import DryRun
+    from ritesmith.forge.reuse import Candidate
+    from ritesmith.forging import CandidateReport, ForgeReport
     from ritesmith.hosts.mcp_sessions import McpServers
     from ritesmith.model_server import ModelSettings
     from ritesmith.sandbox import Sandbox
+    from ritesmith.syncing import SyncReport
 
 GUARD_VERSION = "1"
 INSTALL_SECONDS = 300.0
@@ -81,22 +65,6 @@ SIGNED_SINCE = 5
 ROUNDS = 3
 SEARCH_LIMIT = 10
 DEMO_FILES = ("order.json", "refund_examples.json")
-
-
-class Checked(Value):
-    """A draft that was read and checked: the artifact it would become, or the findings that stand against it."""
-
-    kind: ArtifactKind
-    name: str = ""
-    findings: tuple[Finding, ...] = ()
-    capability: Capability | None = None
-    workflow: Workflow | None = None
-    trial: TrialReport = TrialReport()
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """The findings that stop it; warnings do not."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
 class Published(NamedTuple):
@@ -110,18 +78,6 @@ class Published(NamedTuple):
     """Versions under other names that differ only in layout, comments or local names."""
     breaking: tuple[str, ...]
     """What it breaks for those who use the version before."""
-
-
-class SyncReport(Value):
-    """What the MCP servers said of their tools, and what of it is not as it was taken over."""
-
-    rows: tuple[hosts.mcp_tools.Row, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """The findings that a person must look at; a tool that cannot be used at all is a warning."""
-        return tuple(finding for finding in self.findings if finding.severity == "error")
 
 
 class RiteSmith(Artifacts, Runs):
@@ -143,7 +99,7 @@ class RiteSmith(Artifacts, Runs):
         self.clock = clock or SystemClock()
         self.new_id = new_id or (lambda: "r" + secrets.token_hex(5))
         self.connection = open_db(path, on_upgrade=self._adopt)
-        self.registry = Registry(self.connection, self.clock.now, normalise, self.keys)
+        self.registry = Registry(self.connection, self.clock.now, _normalised, self.keys)
         self.journal = Journal(self.connection, self.clock.now)
         self.library = Library(self._workflow_of_run, self._capability_to_run, self._called_run)
         self._capabilities: dict[str, Capability] = {}
@@ -224,11 +180,6 @@ class RiteSmith(Artifacts, Runs):
         return load_policy(content_folder() / "guardrails" / "policy.toml", project)
 
     @cached_property
-    def lua_rules(self) -> LuaRules:
-        """What Lua may name."""
-        return load_rules(content_folder() / "guardrails" / "lua.toml")
-
-    @cached_property
     def folder(self) -> Path | None:
         """Where the project's own files lie: beside the registry file; None for a registry in memory."""
         return None if str(self.path) == MEMORY else Path(self.path).absolute().parent
@@ -253,12 +204,13 @@ class RiteSmith(Artifacts, Runs):
     @cached_property
     def mcp_functions(self) -> Mapping[str, tuple[HostFunction, hosts.Implementation]]:
         """The tools of MCP servers as host functions, and the Python functions behind them; nothing is connected to."""
-        kept = hosts.mcp_tools.load(self.connection)
-        if not kept:  # so that a project without MCP servers needs no settings to be looked at
+        if not self.connection.execute("SELECT 1 FROM meta WHERE key GLOB ?", (f"{TOOLS_KEPT_AS}*",)).fetchone():
+            # A project without MCP servers needs no settings to be looked at.
             return {}
         from ritesmith.hosts.mcp_sessions import host_functions
+        from ritesmith.hosts.mcp_tools import load
 
-        return host_functions(kept, self.mcp_servers)
+        return host_functions(load(self.connection), self.mcp_servers)
 
     @cached_property
     def catalog(self) -> Mapping[str, HostFunction]:
@@ -270,6 +222,7 @@ class RiteSmith(Artifacts, Runs):
     def engine(self) -> Engine:
         """The local engine on this file."""
         limits = self.policy.limits
+        declared = {**hosts.DECLARED, **self.mcp_functions} if self.mcp_functions else hosts.DECLARED
         return Engine(
             self.journal,
             self.library,
@@ -277,7 +230,7 @@ class RiteSmith(Artifacts, Runs):
             self.clock,
             limits=limits,
             catalog=self.catalog,
-            answer=partial(hosts.answer, declared={**hosts.DECLARED, **self.mcp_functions}),
+            answer=partial(hosts.answer, declared=declared),
             settings=self.settings,
             secrets=self.secrets,
         )
@@ -286,7 +239,7 @@ class RiteSmith(Artifacts, Runs):
         # Files of before had no signatures. What is in them ran until now, and goes on doing so under this user's key,
         # if it is still what was published: nobody can tell more about it.
         if version < SIGNED_SINCE:
-            Registry(connection, self.clock.now, normalise, self.keys).adopt()
+            Registry(connection, self.clock.now, _normalised, self.keys).adopt()
 
     # ------------------------------------------------------------ the bundled library
 
@@ -333,41 +286,12 @@ class RiteSmith(Artifacts, Runs):
         What changed since it was taken over stays refused, is a finding, and is taken over by `accept` in a later sync,
         when it is still what the last one showed. NotFound when a server stands in no setting.
         """
-        known = self.settings.mcp
-        if not known:
-            hint = '[mcp.NAME] with command = ["..."], or with url = "..."'
-            raise InvalidInput("ritesmith.toml names no MCP server", hint=hint)
-        for name in servers:
-            if name not in known:
-                near = near_miss(name, known)
-                hint = f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}"
-                raise NotFound(f"ritesmith.toml has no [mcp.{name}]", hint=hint)
-        rows: list[hosts.mcp_tools.Row] = []
-        findings: list[Finding] = []
-        for server in servers or tuple(known):
-            try:
-                listing = self.mcp_servers.listing(server)
-            except hosts.HostFailure as failure:
-                message = str(self.secrets.redact(failure.error.message))
-                findings.append(_tool_finding(failure.error.code, f"$.mcp.{server}", message))
-                continue
-            found, refused = hosts.mcp_tools.read_listing(server, listing)
-            with transaction(self.connection):
-                kept = hosts.mcp_tools.load(self.connection).get(server, hosts.mcp_tools.Kept())
-                kept, its = hosts.mcp_tools.compare(server, kept, found, refused, accept=accept)
-                hosts.mcp_tools.save(self.connection, server, kept)
-            rows += its
-            findings += [each for row in its if (each := _row_finding(row)) is not None]
-            for name in known[server].tools:
-                if name not in kept.tools:
-                    near = near_miss(name, kept.tools)
-                    hint = f"did you mean '{near}'?" if near else f"it has: {', '.join(kept.tools) or 'none'}"
-                    message = f"'{server}' has no tool '{name}'"
-                    where = f"$.mcp.{server}.tools.{name}"
-                    findings.append(_tool_finding("unknown_mcp_tool", where, message, hint, warning=True))
+        from ritesmith.syncing import sync_tools
+
+        report = sync_tools(self, servers, accept=accept)
         for stale in ("mcp_functions", "catalog", "engine"):
             self.__dict__.pop(stale, None)
-        return SyncReport(rows=tuple(rows), findings=tuple(findings))
+        return report
 
     # ------------------------------------------------------------ guard
 
@@ -376,116 +300,19 @@ class RiteSmith(Artifacts, Runs):
         return self.check_text(read_text(file), file.name)
 
     def check_text(self, text: str, file: str) -> Checked:
-        """Check a capability file's or a workflow file's text: shape, sense, then trial; a tier with errors ends it."""
-        if file.endswith(".lua"):
-            return self.check_capability_text(text, file)
-        value, findings = read_json(text, file)
-        if findings:
-            return Checked(kind="workflow", findings=tuple(findings))
-        checked = self.check_workflow_value(value, file)
-        return checked.model_copy(update={"findings": tuple(with_lines(checked.findings, text))})
+        """The same of the file's text: shape, sense, then trial; a tier with errors ends it."""
+        return self.checking.check_text(text, file)
 
-    def check_capability_text(self, text: str, file: str, examples: Sequence[CapabilityExample] = ()) -> Checked:
-        capability, findings = read_capability(text, file)
-        if capability is None:
-            return Checked(kind="capability", findings=tuple(findings))
-        name = capability.contract.name
-        findings = check_source(capability.source, self.lua_rules, file)
-        if not findings:
-            findings = check_contract(capability, catalog=self.catalog, limits=self.policy.limits, file=file)
-            findings += check_lua(
-                capability, catalog=self.catalog, compile=self._compile, rules=self.lua_rules, file=file
-            )
-        report = TrialReport()
-        if not any(finding.severity == "error" for finding in findings):
-            report = self._try_capability(capability, (*capability.contract.examples, *examples), file)
-            findings += with_header_lines(report.findings, text)
-        return Checked(kind="capability", name=name, capability=capability, findings=tuple(findings), trial=report)
+    @cached_property
+    def checking(self) -> Checking:
+        """The guard and the trial, as they stand before this registry."""
+        from ritesmith.checking import Checking
 
-    def _try_capability(self, capability: Capability, examples: Sequence[CapabilityExample], file: str) -> TrialReport:
-        most = self.policy.limits
-
-        def play(world: CapabilityExample, input: JSON, instead: Instead) -> Outcome:
-            played = play_capability(
-                self.sandbox, capability, input, store=world.store, stubs=world.hosts, limits=most, instead=instead
-            )
-            return played.outcome
-
-        def unchanged(example: CapabilityExample) -> bool:
-            seen = rehearse_capability(self.sandbox, watched(capability), example, limits=most)
-            return seen.error != INPUT_CHANGED
-
-        return capability_trial(
-            capability.contract,
-            examples,
-            rehearse=lambda example: rehearse_capability(self.sandbox, capability, example, limits=most),
-            again=lambda example: rehearse_capability(self.second_sandbox, capability, example, limits=most),
-            play=play,
-            unchanged=unchanged,
-            catalog=self.catalog,
-            limits=effective_limits(most, capability),
-            file=file,
-        )
-
-    def check_workflow_value(
-        self,
-        value: JSON,
-        file: str,
-        *,
-        drafted: Mapping[str, Capability] | None = None,
-        examples: Sequence[WorkflowExample] = (),
-    ) -> Checked:
-        """Check a workflow; `drafted` are capabilities that are not published yet and may be named by it."""
-        workflow, findings = read_workflow(value, file)
-        if workflow is None:
-            return Checked(kind="workflow", findings=tuple(findings))
-        known = drafted or {}
-
-        def resolve(reference: str) -> Contract | None:
-            found = known.get(reference) or self._find_capability(reference)
-            return found.contract if found else None
-
-        names = [artifact.name for artifact in self.registry.newest("capability")]
-        findings = check_workflow(
-            workflow,
-            resolve=resolve,
-            known_names=[*names, *known],
-            catalog=self.catalog,
-            resolve_workflow=self._find_workflow,
-            known_workflows=[artifact.name for artifact in self.registry.newest("workflow")],
-            status=lambda reference: None if reference in known else self._status_of(reference),
-            ceiling=self.policy.run_limits,
-            file=file,
-        )
-        report = TrialReport()
-        if not any(finding.severity == "error" for finding in findings):
-            report = self._try_workflow(workflow, (*workflow.examples, *examples), file, known)
-            findings += report.findings
-        return Checked(kind="workflow", name=workflow.name, workflow=workflow, findings=tuple(findings), trial=report)
-
-    def _try_workflow(
-        self, workflow: Workflow, examples: Sequence[WorkflowExample], file: str, drafted: Mapping[str, Capability]
-    ) -> TrialReport:
-        parts, most = self.capabilities_of(workflow, drafted), self.policy.limits
-        return trial(
-            examples,
-            lambda example: rehearse_workflow(
-                self.sandbox, workflow, parts, example, limits=most, published=self.library
-            ),
-            lambda example: rehearse_workflow(
-                self.second_sandbox, workflow, parts, example, limits=most, published=self.library
-            ),
-            file=file,
-        )
+        return Checking(self)
 
     def dry_run(self, workflow: Workflow) -> DryRun:
         """Every path through a checked workflow, on stubs; nothing is executed."""
-
-        def contract(reference: str) -> Contract | None:
-            found = self._find_capability(reference)
-            return found.contract if found else None
-
-        return dry_run(workflow, contract, self._find_workflow)
+        return self.checking.dry_run(workflow)
 
     def dry_run_of(self, reference: str | Path, input: JSON) -> DryRun:
         """The same of what would run by this reference, on an input that it takes; nothing is written."""
@@ -514,9 +341,6 @@ class RiteSmith(Artifacts, Runs):
     def contract(self, digest: str) -> Contract:
         """The contract of a published capability."""
         return self._capability_by_digest(digest).contract
-
-    def _compile(self, source: str, names: Sequence[str] | None) -> Finding | None:
-        return self.sandbox.compile(source, globals=names)
 
     def _capability_named(self, reference: str) -> Capability:
         capability = self._capability_seen(reference)
@@ -780,6 +604,8 @@ class RiteSmith(Artifacts, Runs):
         Raises ForgeExhausted, whose facts hold the report, when no tier came
         to anything acceptable; then nothing was published.
         """
+        from ritesmith.forging import Forging, read_request
+
         forging = Forging(
             self,
             read_request(intent, examples, effect, name),
@@ -905,6 +731,8 @@ class RiteSmith(Artifacts, Runs):
 
         Nothing is decided, logged or learned. `examples` are run in the sandbox, as `forge` would run them.
         """
+        from ritesmith.forging import Forging, read_request
+
         request = read_request(intent, examples, effect, None)
         forging = Forging(self, request, None, rounds=0, max_tokens=None, dry_run=True, explain=True)
         forging.reuse()
@@ -912,6 +740,8 @@ class RiteSmith(Artifacts, Runs):
 
     def candidate(self, artifact: Artifact, score: float = 0.0) -> Candidate:
         """An artifact as the reuse ladder looks at it."""
+        from ritesmith.forge.reuse import Candidate
+
         said = self.said(artifact)
         phrases = [phrase for phrase in self.registry.aliases(artifact.name) if phrase != said.intent]
         return Candidate(
@@ -952,7 +782,9 @@ class RiteSmith(Artifacts, Runs):
 
     def host_functions(self) -> list[dict[str, Any]]:
         """What scripts may ask of the world here: one row for each host function, by name."""
-        return [hosts.describe.row(self.catalog[name]) for name in sorted(self.catalog)]
+        from ritesmith.hosts.describe import row
+
+        return [row(self.catalog[name]) for name in sorted(self.catalog)]
 
     def host_function(self, name: str) -> dict[str, Any]:
         """All that one host function declares, with an example grant and call; NotFound with the near miss."""
@@ -960,7 +792,9 @@ class RiteSmith(Artifacts, Runs):
             near = near_miss(name, self.catalog)
             hint = f"did you mean '{near}'?" if near else "ritesmith hosts"
             raise NotFound(f"there is no host function '{name}'", hint=hint)
-        return hosts.describe.whole(self.catalog[name])
+        from ritesmith.hosts.describe import whole
+
+        return whole(self.catalog[name])
 
     def document(self, namespace: str, key: str) -> dict[str, Any]:
         """One document; NotFound with the near miss."""
@@ -1002,13 +836,21 @@ class RiteSmith(Artifacts, Runs):
 
     def init_demo(self, folder: Path) -> dict[str, Any]:
         """Seed the documents of the refund example, and write its files into `folder`; nothing is overwritten."""
+        from ritesmith.hosts.store import write_world
+
         demo = Path(__file__).parent / "demo"
         world = json.loads((demo / "store.json").read_text(encoding="utf-8"))
         with transaction(self.connection):
-            added = hosts.store.write_world(self.connection, world, self.clock.now())
+            added = write_world(self.connection, world, self.clock.now())
         written = [name for name in DEMO_FILES if write_new(folder / name, (demo / name).read_bytes())]
         kept = [name for name in DEMO_FILES if name not in written]
         return {"documents": added, "written": written, "kept": kept}
+
+
+def _normalised(phrase: str) -> str:
+    from ritesmith.forge.reuse import normalise
+
+    return normalise(phrase)
 
 
 def _references(workflow: Workflow) -> list[str]:
@@ -1020,24 +862,6 @@ def _references(workflow: Workflow) -> list[str]:
             if node.compensation is not None:
                 names.append(node.compensation.capability)
     return list(dict.fromkeys(names))
-
-
-def _row_finding(row: hosts.mcp_tools.Row) -> Finding | None:
-    """What a person should know about a tool after a sync; None where it is as it should be."""
-    where = f"$.mcp.{row.server}.{row.tool}"
-    if row.state == "refused":
-        message = f"the tool '{row.tool}' cannot be a host function: {row.why}"
-        return _tool_finding("mcp_tool_refused", where, message, warning=True)
-    if row.state not in ("changed", "gone"):
-        return None
-    what = f"changed ({row.why})" if row.state == "changed" else f"is gone{row.why and f' ({row.why})'}"
-    hint = f"if that is right: ritesmith mcp sync {row.server} --yes"
-    return _tool_finding("mcp_tool_changed", where, f"'{row.name}' {what} since it was taken over; it is refused", hint)
-
-
-def _tool_finding(code: str, path: str, message: str, hint: str = "", *, warning: bool = False) -> Finding:
-    where = Where(file="ritesmith.toml", path=path)
-    return Finding(code=code, severity="warning" if warning else "error", where=where, message=message, hint=hint)
 
 
 def _count(number: int, noun: str) -> str:

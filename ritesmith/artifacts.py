@@ -20,8 +20,6 @@ from ritesmith.bundle import (
     seal,
     unseal,
 )
-from ritesmith.compare import breaking as breaking_changes
-from ritesmith.compare import changes, side_by_side
 from ritesmith.db import backup, damage, transaction
 from ritesmith.engine import Clock, Library
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, RiteSmithError, StoreError, Untrusted
@@ -41,7 +39,6 @@ from ritesmith.models import (
     Workflow,
 )
 from ritesmith.registry import Registry, Sealed
-from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
 from ritesmith.runs import user
 from ritesmith.schemas import schema_problems
 from ritesmith.search import schema_words
@@ -50,7 +47,8 @@ from ritesmith.signing import Keys
 if TYPE_CHECKING:
     import sqlite3
 
-    from ritesmith.app import Checked
+    from ritesmith.checking import Checked
+    from ritesmith.rehearsal import Rehearsal
     from ritesmith.sandbox import Sandbox
 
 Sort = Literal["name", "uses", "last-run", "created", "risk"]
@@ -247,6 +245,8 @@ class Artifacts(ABC):
 
         Without `after`: from the version before to `before`, which is of a name the newest.
         """
+        from ritesmith.compare import breaking, changes, side_by_side
+
         right = self._looked_up(after or before)
         if after is not None:
             left = self._looked_up(before)
@@ -264,7 +264,7 @@ class Artifacts(ABC):
         return {
             "from": left.ref,
             "to": right.ref,
-            "breaking": breaking_changes(self.said(left), self.said(right), left.effect, right.effect),
+            "breaking": breaking(self.said(left), self.said(right), left.effect, right.effect),
             "contract": [each.model_dump(mode="json") for each in changes(says, said)],
             "grants": [each.model_dump(mode="json") for each in changes(*grants)],
             "source": [each.model_dump(mode="json") for each in side_by_side(*sources)],
@@ -322,13 +322,15 @@ class Artifacts(ABC):
 
     def breaks(self, checked: Checked, drafted: Mapping[str, Artifact] | None = None) -> list[str]:
         """Why callers of the newest version in use may fail with this draft as the next one; empty when they can't."""
+        from ritesmith.compare import breaking
+
         said = checked.workflow or (checked.capability.contract if checked.capability else None)
         before = self._in_use(checked.name)
         if said is None or before is None or before.kind != checked.kind:
             return []
         parts = self._pinned(checked.workflow, drafted or {})[1] if checked.workflow is not None else []
         effect = self._subject(said, self._all_parts(parts), "person").effect
-        return breaking_changes(self.said(before), said, before.effect, effect)
+        return breaking(self.said(before), said, before.effect, effect)
 
     def same_as(self, checked: Checked) -> Artifact | None:
         """The version in use from which a drafted capability differs only in layout, comments or local names."""
@@ -679,6 +681,8 @@ class Artifacts(ABC):
 
         Raises Untrusted where nobody vouches for it, or for a part of it any more.
         """
+        from ritesmith.rehearsal import rehearse_capability, rehearse_workflow
+
         self.registry.verify(artifact.digest)
         for part in self._all_parts(self._parts_of(artifact)):
             if part.status == "revoked":

@@ -46,7 +46,8 @@ from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflo
 from ritesmith.search import Hit, search, with_fields
 
 if TYPE_CHECKING:
-    from ritesmith.app import Checked, RiteSmith
+    from ritesmith.app import RiteSmith
+    from ritesmith.checking import Checked
     from ritesmith.forge.blocks import Draft
     from ritesmith.model_server import ModelSettings, Reply
 
@@ -452,7 +453,7 @@ class Forging:
         for draft in drafts:
             value = {**draft, "examples": [*draft.get("examples", []), *self.request.examples]}
             value["name"] = self.request.name or self.free_name(draft["name"])
-            checked = self.app.check_workflow_value(value, "composed.json")
+            checked = self.app.checking.check_workflow_value(value, "composed.json")
             widened = self.too_wide(checked)
             if checked.errors or widened:
                 self.findings = (*checked.errors, *widened)
@@ -574,14 +575,16 @@ class Forging:
             file = f"{capability_name(text) or 'capability'}.lua"
             main = draft.workflow is None and index == len(draft.capabilities) - 1
             examples, wrong = self.examples("capability", shown) if main else ((), [])
-            one = self.app.check_capability_text(text, file, examples)
+            one = self.app.checking.check_capability_text(text, file, examples)
             findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
             checked.append(one)
             if one.capability is not None:
                 drafted[one.name] = one.capability
         if draft.workflow is not None and len(drafted) == len(draft.capabilities):
             examples_, wrong = self.examples("workflow", shown)
-            one = self.app.check_workflow_value(draft.workflow, "workflow.json", drafted=drafted, examples=examples_)
+            one = self.app.checking.check_workflow_value(
+                draft.workflow, "workflow.json", drafted=drafted, examples=examples_
+            )
             findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
             checked.append(one)
         if checked and self.request.name and checked[-1].name and checked[-1].name != self.request.name:

@@ -17,6 +17,7 @@ from ritesmith.db import open_throwaway
 from ritesmith.engine import Engine, Library
 from ritesmith.errors import Conflict, InvalidInput
 from ritesmith.expr import ExpressionError
+from ritesmith.hosts.store import read_world, write_world
 from ritesmith.journal import Journal
 from ritesmith.models import (
     FINAL_STATUSES,
@@ -117,9 +118,9 @@ def play_capability(
     ):  # it cannot touch a world, and making one takes longer than running it
         return Played(execute(sandbox, capability, input, context=example_context(), limits=limits), (), {}, {})
     with closing(open_throwaway()) as connection:
-        hosts.store.write_world(connection, {name: dict(documents) for name, documents in store.items()}, START)
+        write_world(connection, {name: dict(documents) for name, documents in store.items()}, START)
         answer = _Stubs(stubs)
-        before = hosts.store.read_world(connection)
+        before = read_world(connection)
 
         def host(name: str, args: JSON) -> HostReply:
             refused = hosts.outside_grant(CATALOG[name], args, capability.contract.grants[name])
@@ -136,7 +137,7 @@ def play_capability(
             return reply
 
         outcome = execute(sandbox, capability, input, context=example_context(), limits=limits, host=host)
-        after = hosts.store.read_world(connection)
+        after = read_world(connection)
     return Played(outcome, tuple(calls), before, after)
 
 
@@ -197,8 +198,8 @@ def rehearse_workflow(
     """
     clock = VirtualClock()
     with closing(open_throwaway()) as connection:
-        hosts.store.write_world(connection, example.store, START)
-        world_before = hosts.store.read_world(connection)
+        write_world(connection, example.store, START)
+        world_before = read_world(connection)
         journal = Journal(connection, clock.now)
         library = _library(workflow, capabilities, published)
         engine = Engine(journal, library, sandbox, clock, limits=limits, catalog=CATALOG, answer=_Stubs(example.hosts))
@@ -230,7 +231,7 @@ def rehearse_workflow(
             state = saga.fold(journal.entries(RUN))
         else:
             stuck = f"it did not end within {ROUNDS_MAX} waits"
-        world = hosts.store.read_world(connection)
+        world = read_world(connection)
         entries = journal.entries(RUN)
     problems = [stuck] if stuck else _compare_run(example, state)
     problems += [] if stuck else _compare_world(example.store_after, world_before, world)

@@ -8,19 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ritesmith import callbacks, saga, trace
 from ritesmith.contract import near_miss
-from ritesmith.diagram import mermaid
 from ritesmith.engine import Bring, Clock, Engine, Library, Watch
 from ritesmith.errors import Conflict, InvalidInput, NotFound, RiteSmithError
-from ritesmith.fork import fork
 from ritesmith.intake import check_value
 from ritesmith.journal import Journal
 from ritesmith.models import FINAL_STATUSES, JSON, Artifact, Entry, RunStatus, WaitNode, Workflow
 from ritesmith.registry import Registry
-from ritesmith.replay import Replay, replay
+
+if TYPE_CHECKING:
+    from ritesmith.replay import Replay
 
 SENT_SECONDS, SENT_LOOKS = 30.0, 300
 """How long, and how often, to look whether the process that drives a run has taken what was said to the run."""
@@ -247,6 +247,8 @@ class Runs(ABC):
         It follows the newest version of its workflow, or the one that `workflow` names. Raises as `fork.fork`, and
         InvalidInput when that version does not take the input of the run.
         """
+        from ritesmith.fork import fork
+
         state = saga.fold(self.journal.entries(run))
         artifact = self._runnable(workflow or state.workflow, state.input)
         forked = self.new_id()
@@ -263,10 +265,11 @@ class Runs(ABC):
 
         Raises JournalMismatch for an edited journal, StoreError for an edited artifact.
         """
-        entries = self.journal.entries(run)
-        workflow = self.library.workflow(saga.fold(entries))
+        from ritesmith.replay import replay
         from ritesmith.sandbox import lua_version
 
+        entries = self.journal.entries(run)
+        workflow = self.library.workflow(saga.fold(entries))
         engine = self.engine
         return replay(entries, workflow, self.library.capability, engine.sandbox, lua_version(), limits=engine.limits)
 
@@ -355,6 +358,8 @@ class Runs(ABC):
 
     def mermaid(self, run: str) -> str:
         """The graph of a run with what happened at each node, as Mermaid text."""
+        from ritesmith.diagram import mermaid
+
         entries = self.journal.entries(run)
         return mermaid(self.library.workflow(saga.fold(entries)), trace.view(entries))
 

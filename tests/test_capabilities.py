@@ -16,6 +16,7 @@ from ritesmith import hosts
 from ritesmith.app import RiteSmith
 from ritesmith.contract import capability_of
 from ritesmith.db import MEMORY, open_db
+from ritesmith.hosts.store import read_world, write_world
 from ritesmith.intake import content_folder
 from ritesmith.models import JSON, Capability, CapabilityExample, HostError, HostReply, Outcome
 from ritesmith.rehearsal import rehearse_capability, same
@@ -130,7 +131,7 @@ def scene(sandbox: Sandbox, reversing: bool, *, stop_at: int | None, happened: b
     there is no such call."""
     capability, given = (REVERSE, REVERSE_INPUT) if reversing else (REFUND, REFUND_INPUT)
     with closing(open_db(MEMORY)) as connection:
-        hosts.store.write_world(connection, DEMO, 0.0)
+        write_world(connection, DEMO, 0.0)
         if reversing:
             assert attempt(sandbox, connection, REFUND, REFUND_INPUT, "run/refund").status == "ok"
         if stop_at is not None:
@@ -142,7 +143,7 @@ def scene(sandbox: Sandbox, reversing: bool, *, stop_at: int | None, happened: b
         third = attempt(sandbox, connection, capability, given, "run/step")
         assert second.status == third.status == "ok"
         assert second.output == third.output
-        return second.output, hosts.store.read_world(connection)
+        return second.output, read_world(connection)
 
 
 def attempt(

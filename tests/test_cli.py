@@ -21,6 +21,7 @@ from conftest import child, environment, fingerprint, interrupt, start, until
 from ritesmith import hosts
 from ritesmith.app import RiteSmith
 from ritesmith.cli.commands import ritesmith as command_tree
+from ritesmith.hosts.store import write_world
 
 COUNT = """--[[ capability
 {"name": "probe.count", "intent": "count how often this was run",
@@ -925,7 +926,7 @@ def test_an_init_that_is_interrupted_leaves_nothing_or_all(tmp_path, monkeypatch
 def test_what_stands_in_the_data_cannot_write_to_the_terminal(cli, place):
     world = {"orders": {"ORD-9": {"customer": "Eve\x1b[2J\x07\u202e"}}}
     with closing(sqlite3.connect(place / "registry.db")) as connection, connection:
-        hosts.store.write_world(connection, world, 0.0)
+        write_world(connection, world, 0.0)
     shown = cli("store", "list", "orders").out
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
     assert "Eve" in shown

@@ -9,7 +9,7 @@ import pytest
 
 from ritesmith.contract import capability_of
 from ritesmith.dry_run import PATHS_MAX, DryRun, dry_run
-from ritesmith.guard.workflow import read_workflow
+from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.intake import content_folder
 from ritesmith.models import JSON, Contract, Workflow
 

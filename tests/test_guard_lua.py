@@ -21,7 +21,7 @@ import pytest
 
 from ritesmith.contract import read_capability
 from ritesmith.errors import InvalidInput
-from ritesmith.guard import LuaRules, check_lua, load_rules
+from ritesmith.guard.lua import LuaRules, check_lua, load_rules
 from ritesmith.guard.lua_parser import PARSER, Flat
 from ritesmith.guard.lua_tree import parse, too_deep
 from ritesmith.hosts import CATALOG

@@ -29,8 +29,9 @@ from test_guard_workflow import (
 from ritesmith.app import RiteSmith
 from ritesmith.dry_run import dry_run
 from ritesmith.expr import element
-from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.guard.workflow import check_workflow
 from ritesmith.guard.workflow_nesting import NESTING_MAX
+from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.models import Finding, Workflow
 
 ID = {"var": "input.id"}
@@ -1172,9 +1173,12 @@ def test_a_published_workflow_is_pinned_to_what_it_calls(place: Path) -> None:
     with RiteSmith.open(str(place / "registry.db"), environment={}) as app:
         put_, _ = app.publish_checked(app.check_text(PUT, "put.lua"), source="person", author="a")
         inner, _ = app.publish_checked(
-            app.check_workflow_value(INNER_WORKFLOW, "a.json"), source="person", author="a", force_approval=True
+            app.checking.check_workflow_value(INNER_WORKFLOW, "a.json"),
+            source="person",
+            author="a",
+            force_approval=True,
         )
-        checked = app.check_workflow_value(OUTER_WORKFLOW, "b.json")
+        checked = app.checking.check_workflow_value(OUTER_WORKFLOW, "b.json")
         assert checked.findings == ()
         outer, _ = app.publish_checked(checked, source="person", author="a")
         assert inner.provenance.pins == {"demo.put@1": put_.digest}
@@ -1191,7 +1195,7 @@ def test_a_published_workflow_is_pinned_to_what_it_calls(place: Path) -> None:
             "nodes": [{"id": "all", "kind": "call", "workflow": "demo.keep_all@1"}],
             "start": "all",
         }
-        found = app.check_workflow_value(around, "a.json").findings
+        found = app.checking.check_workflow_value(around, "a.json").findings
         assert "recursive_call" in {each.code for each in found}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ritesmith.app import Checked, RiteSmith
+from ritesmith.app import RiteSmith
+from ritesmith.checking import Checked
 from ritesmith.guard.generate import EXTREMES, make, plain
 from ritesmith.guard.trial import Instead, capability_trial, trial
 from ritesmith.models import (
@@ -53,7 +54,7 @@ def check(app: RiteSmith) -> Callable[..., Checked]:
             ],
         } | header
         text = f"--[[ capability\n{json.dumps(contract)}\n]]\nfunction run(input, context)\n{body}\nend\n"
-        return app.check_capability_text(text, "trial.lua")
+        return app.checking.check_capability_text(text, "trial.lua")
 
     return check
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ritesmith.grants import effect_of
-from ritesmith.guard.workflow import check_workflow, read_workflow
+from ritesmith.guard.workflow import check_workflow
 from ritesmith.guard.workflow_flow import components, dominator_intervals
+from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.models import Contract, Finding, HostFunction, WorkflowLimits
 
 TEXT = {"type": "string"}

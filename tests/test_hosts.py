@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from ritesmith import hosts
 from ritesmith.db import open_throwaway
-from ritesmith.hosts import CATALOG, HostEnvironment, answer, effect_of, outside_grant
+from ritesmith.hosts import CATALOG, HostEnvironment, answer, describe, effect_of, outside_grant, store
 from ritesmith.hosts.store import read_world, write_world
 from ritesmith.models import Contract
 from ritesmith.schemas import problems, schema_problems
@@ -102,7 +101,7 @@ def test_a_declaration_holds_together(name: str) -> None:
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_the_example_of_a_declaration_fits_it_and_lies_inside_its_grant(name: str) -> None:
-    told = hosts.describe.whole(CATALOG[name])
+    told = describe.whole(CATALOG[name])
     example = told["example"]
     grant = example["grants"][name]
     assert problems(CATALOG[name].input, example["args"]) == []
@@ -111,7 +110,7 @@ def test_the_example_of_a_declaration_fits_it_and_lies_inside_its_grant(name: st
     ]
     assert outside_grant(CATALOG[name], example["args"], grant) is None
     assert example["call"].startswith(f"{name}{{")
-    assert hosts.describe.row(CATALOG[name]).items() <= (told | {"narrows": list(told["narrows"])}).items()
+    assert describe.row(CATALOG[name]).items() <= (told | {"narrows": list(told["narrows"])}).items()
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -243,7 +242,7 @@ def test_a_document_that_could_not_be_found_again_is_refused(host: Host, args: d
 
 
 def test_a_document_has_a_largest_size(host: Host) -> None:
-    limit = hosts.store.DOCUMENT_BYTES_MAX
+    limit = store.DOCUMENT_BYTES_MAX
     fits = {"t": "x" * (limit - len('{"t":""}'))}
     host("store.put", namespace="orders", key="a", value=fits)
     assert host.fails("store.put", namespace="orders", key="a", value={"t": fits["t"] + "x"}) == "store_too_large"

@@ -88,7 +88,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "click": {"cli"},
 }
-KNOWS_THE_ORDER = {"app", "artifacts", "forging", "runs"}
+KNOWS_THE_ORDER = {"app", "artifacts", "checking", "forging", "runs", "syncing"}
 
 
 def modules():

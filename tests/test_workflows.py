@@ -12,7 +12,7 @@ import pytest
 from ritesmith import hosts
 from ritesmith.app import RiteSmith
 from ritesmith.contract import capability_of
-from ritesmith.guard.workflow import read_workflow
+from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.intake import content_folder
 from ritesmith.models import TaskNode, Workflow, WorkflowExample
 from ritesmith.rehearsal import Rehearsal, rehearse_workflow

@@ -29,7 +29,8 @@ from ritesmith.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from ritesmith.app import Checked, SyncReport
+    from ritesmith.checking import Checked
+    from ritesmith.syncing import SyncReport
 
 CANDIDATES_SHOWN = 3
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ritesmith import grants
-from ritesmith.hosts import basics, describe, email, file, http, llm, mcp_tools, notify, sql, store
 from ritesmith.hosts.base import (
     DECLARED,
     HostEnvironment,
@@ -18,8 +17,21 @@ from ritesmith.hosts.base import (
 from ritesmith.hosts.secrets import Secrets
 from ritesmith.models import Contract, Effect, HostFunction
 
-CATALOG: Mapping[str, HostFunction] = {name: declared[0] for name, declared in sorted(DECLARED.items())}
-"""Name -> declaration of every host function."""
+
+class Catalog(Mapping[str, HostFunction]):
+    """Name -> declaration of every host function."""
+
+    def __getitem__(self, name: str) -> HostFunction:
+        return DECLARED[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(DECLARED)
+
+    def __len__(self) -> int:
+        return len(DECLARED)
+
+
+CATALOG = Catalog()
 
 
 def effect_of(said: Contract) -> Effect:
@@ -36,16 +48,6 @@ __all__ = [
     "Implementation",
     "Secrets",
     "answer",
-    "basics",
-    "describe",
     "effect_of",
-    "email",
-    "file",
-    "http",
-    "llm",
-    "mcp_tools",
-    "notify",
     "outside_grant",
-    "sql",
-    "store",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,6 +21,9 @@ REPLY_BYTES_MAX = 1024 * 1024 - 1024
 """The most that a result may have as JSON: what the sandbox takes, less what stands around it."""
 DEPTH_MAX = 60
 """Of JSON that is taken: a script's values have at most 64 levels."""
+
+TOOLS_KEPT_AS = "mcp/"
+"""Before the name of an MCP server: the key in the table `meta` of the tools that were taken over from it."""
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 """(name of a host, port) -> its IP addresses; raises OSError."""
@@ -82,7 +86,41 @@ class HostUnknown(Exception):
 
 
 Implementation: TypeAlias = Callable[[dict[str, Any], HostEnvironment], JSON]
-DECLARED: dict[str, tuple[HostFunction, Implementation]] = {}
+FILES = {
+    **dict.fromkeys(("id", "log", "random", "time"), "basics"),
+    **{namespace: namespace for namespace in ("email", "file", "http", "llm", "notify", "sql", "store")},
+}
+"""Namespace -> the file of this folder that declares its functions."""
+
+
+class Declarations(Mapping[str, tuple[HostFunction, Implementation]]):
+    """Every host function by name: its declaration, and the Python function behind it.
+
+    A file is loaded when one of its functions is asked for: most runs need few of them.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[HostFunction, Implementation]] = {}
+
+    def add(self, declaration: HostFunction, function: Implementation) -> None:
+        self._made[declaration.name] = (declaration, function)
+
+    def __getitem__(self, name: str) -> tuple[HostFunction, Implementation]:
+        file = FILES.get(name.partition(".")[0])
+        if name not in self._made and file is not None:
+            importlib.import_module(f"ritesmith.hosts.{file}")
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for file in FILES.values():
+            importlib.import_module(f"ritesmith.hosts.{file}")
+        return iter(sorted(self._made))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+DECLARED = Declarations()
 
 
 def host_function(
@@ -117,7 +155,7 @@ def host_function(
             repeatable=dict(repeatable or {}),
             errors=errors,
         )
-        DECLARED[name] = (declaration, function)
+        DECLARED.add(declaration, function)
         return function
 
     return declare

@@ -16,13 +16,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ritesmith.hosts.base import TOOLS_KEPT_AS
 from ritesmith.models import HostFunction, Schema, Value
 from ritesmith.schemas import schema_problems
 from ritesmith.settings import McpSettings, McpTool
 
 SPACE = "mcp."
-KEPT_AS = "mcp/"
-"""Key in the table `meta`, before the name of the server."""
 SCHEMA_BYTES_MAX = 64 * 1024
 SCHEMA_DEPTH_MAX = 40
 TOOLS_MAX = 500
@@ -208,14 +207,14 @@ def _hints(annotations: Mapping[str, Any]) -> Iterable[str]:
 
 def load(connection: sqlite3.Connection) -> dict[str, Kept]:
     """What the registry file holds of every server."""
-    rows = connection.execute("SELECT key, value FROM meta WHERE key GLOB ?", (f"{KEPT_AS}*",))
-    return {row["key"].removeprefix(KEPT_AS): Kept.model_validate_json(row["value"]) for row in rows}
+    rows = connection.execute("SELECT key, value FROM meta WHERE key GLOB ?", (f"{TOOLS_KEPT_AS}*",))
+    return {row["key"].removeprefix(TOOLS_KEPT_AS): Kept.model_validate_json(row["value"]) for row in rows}
 
 
 def save(connection: sqlite3.Connection, server: str, kept: Kept) -> None:
     """Keep it, in the transaction that is open."""
     connection.execute(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (KEPT_AS + server, kept.model_dump_json())
+        "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (TOOLS_KEPT_AS + server, kept.model_dump_json())
     )
 
 
