@@ -116,6 +116,11 @@ class Journal:
                 break
         return found
 
+    def owner(self, run: str) -> str | None:
+        """The process that drives a run at this moment."""
+        row = self.connection.execute("SELECT lease_owner, lease_until FROM runs WHERE id = ?", (run,)).fetchone()
+        return row["lease_owner"] if row and held(row["lease_owner"], row["lease_until"], self.clock()) else None
+
     def beginning(self, part: str) -> list[str]:
         """The ids that begin so, in order, at most two; only the one that is `part` when there is one."""
         rows = self.connection.execute(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ritesmith import callbacks, saga, trace
 from ritesmith.contract import near_miss
 from ritesmith.engine import Bring, Clock, Engine, Library, Watch
-from ritesmith.errors import Conflict, InvalidInput, NotFound, RiteSmithError
+from ritesmith.errors import Conflict, InvalidInput, NotFound, RiteSmithError, StoreError
 from ritesmith.intake import check_value
 from ritesmith.journal import Journal
 from ritesmith.models import FINAL_STATUSES, JSON, Artifact, Entry, RunStatus, WaitNode, Workflow
@@ -21,9 +21,14 @@ from ritesmith.registry import Registry
 
 if TYPE_CHECKING:
     from ritesmith.replay import Replay
+    from ritesmith.run_compare import RunComparison
 
 SENT_SECONDS, SENT_LOOKS = 30.0, 300
 """How long, and how often, to look whether the process that drives a run has taken what was said to the run."""
+
+
+GOES_ON = frozenset({"pending", "running", "compensating"})
+"""Statuses in which a run has something to do, and stands still when nobody does it."""
 
 
 class Runs(ABC):
@@ -352,9 +357,43 @@ class Runs(ABC):
         self.engine.drive(run, message=message, watch=watch, wait_seconds=wait_seconds)
         return self.view(run)
 
-    def view(self, run: str) -> trace.RunView:
-        """A run as its journal tells it."""
-        return trace.view(self.journal.entries(self.run_id(run)))
+    def view(self, run: str, *, inputs: bool = False) -> trace.RunView:
+        """A run as its journal tells it; with `inputs`, also what each step was given, and who must carry it on.
+
+        The inputs are evaluated from its workflow. Where that cannot be read, `without_inputs` of the view says why.
+        """
+        entries = self.journal.entries(self.run_id(run))
+        if not inputs:
+            return trace.view(entries)
+        try:
+            seen = trace.view(entries, self.library.workflow(saga.fold(entries)))
+        except (NotFound, StoreError) as error:  # what the journal tells must be seen all the same
+            seen = trace.view(entries).model_copy(update={"without_inputs": error.message})
+        if seen.status in GOES_ON and self.journal.owner(seen.run) is None:
+            left = trace.WaitingView(kind="somebody to carry it on", node="", command=f"ritesmith resume {seen.run}")
+            seen = seen.model_copy(update={"waiting": seen.waiting or left, "waits": (*seen.waits, left)})
+        return seen
+
+    def compare_runs(self, a: str, b: str) -> RunComparison:
+        """How run `b` differs from run `a`, from their journals."""
+        from ritesmith.run_compare import compare
+
+        runs = [self.run_id(each) for each in (a, b)]
+        views, pins = [self.view(each, inputs=True) for each in runs], [self._pins(each) for each in runs]
+        return compare(views[0], views[1], pins[0], pins[1])
+
+    def _pins(self, run: str) -> dict[str, JSON]:
+        """What a run is bound to, each by its name and version, or by its digest when that is not here."""
+        first = self.journal.entries(run)[0].data
+
+        def ref(digest: str) -> str:
+            try:
+                return self.registry.get(digest).ref
+            except NotFound:
+                return digest
+
+        bound = {name: ref(digest) for name, digest in first["capabilities"].items()}
+        return {first["workflow"]: ref(first["digest"]), "lua": first.get("lua_version", ""), **bound}
 
     def mermaid(self, run: str) -> str:
         """The graph of a run with what happened at each node, as Mermaid text."""

@@ -322,6 +322,20 @@ def _arguments(node: TaskNode | CallNode, scope: Mapping[str, JSON]) -> dict[str
     return {name: evaluate(value, scope, where=f"{node.id}.with.{name}") for name, value in node.with_.items()}
 
 
+def arguments_at(workflow: Workflow, state: State, track: Track) -> JSON:
+    """What a track gives to the capability, the workflow or the compensation at which it stands; None elsewhere, and
+    where it cannot be evaluated."""
+    try:
+        if state.undoing is track:
+            done = state.to_undo[0] if state.to_undo else None
+            compensation = None if done is None else _compensation_of(workflow, done)
+            return None if done is None or compensation is None else _undo_arguments(state, done, compensation)
+        node = workflow.by_id.get(track.at or "")
+        return _arguments(node, state.scope(track)) if isinstance(node, TaskNode | CallNode) else None
+    except ExpressionError:
+        return None  # the step has failed by that, and says so
+
+
 def _invoke(state: State, track: Track, node: TaskNode, arguments: JSON, running: Running) -> Command:
     left = {}
     for name, limit in state.limits.items():

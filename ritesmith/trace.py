@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from ritesmith import saga
-from ritesmith.models import FINAL_STATUSES, JSON, Entry, Value
+from ritesmith.models import FINAL_STATUSES, JSON, Entry, Schema, Value, WaitNode, Workflow
 
 
 class CallView(Value):
@@ -14,9 +15,30 @@ class CallView(Value):
 
     function: str
     attempt: int
+    index: int = 0
+    """Which call of its attempt, from 0."""
+    started_at: float | None = None
+    """Known of a write, which is journalled before it happens."""
+    ended_at: float | None = None
+    """None: it was started, and nothing is known of its end."""
     args: JSON = None
     result: JSON = None
     error: dict[str, Any] | None = None
+
+
+class AttemptView(Value):
+    """One attempt of a step."""
+
+    attempt: int
+    """From 1."""
+    status: str
+    """succeeded, failed, running, unknown, dropped."""
+    started_at: float
+    ended_at: float | None = None
+    error: dict[str, Any] | None = None
+    fuel: int = 0
+    retry_at: float | None = None
+    """When the next attempt became due."""
 
 
 class StepView(Value):
@@ -26,14 +48,21 @@ class StepView(Value):
     kind: str
     """task, switch, sleep, wait, approval, split, map, join, call, compensation, end or run."""
     status: str
-    """succeeded, failed, retrying, waiting, sleeping, running, unknown."""
+    """succeeded, failed, retrying, waiting, sleeping, running, unknown; dropped: the run went on, or ended, without."""
     started_at: float
     ended_at: float | None = None
+    """None while it is under way."""
     attempts: int = 1
+    each_attempt: tuple[AttemptView, ...] = ()
+    """Of what is tried: tasks, calls and compensations."""
+    input: JSON = None
+    """What a task, a call or a compensation was given, or the elements of a map; only where the workflow is at hand."""
     output: JSON = None
     error: dict[str, Any] | None = None
     fuel: int = 0
     note: str = ""
+    next: tuple[str, ...] = ()
+    """The nodes at which the run went on from here."""
     calls: tuple[CallView, ...] = ()
 
 
@@ -45,7 +74,12 @@ class WaitingView(Value):
     until: float | None = None
     prompt: JSON = None
     digest: str = ""
+    accepts: Schema | None = None
+    """JSON Schema of the callback that is awaited; only where the workflow is at hand, and it has one."""
     command: str
+    """What continues it, as it is typed into a shell."""
+    others: tuple[str, ...] = ()
+    """What else may be answered."""
 
 
 class RunView(Value):
@@ -77,6 +111,10 @@ class RunView(Value):
     taken_over_by: str = ""
     """The fork that has what this run did to undo, should it fail."""
     lua_version: str = ""
+    head: str = ""
+    """Hash of the newest entry, which covers all entries before it."""
+    without_inputs: str = ""
+    """Why the inputs of the steps are not told."""
 
     @property
     def final(self) -> bool:
@@ -101,22 +139,37 @@ KINDS = {
 }
 
 
-def view(entries: Sequence[Entry]) -> RunView:
-    """The view of a run from all of its entries, in order."""
-    first, state = entries[0], saga.State()
+UNDER_WAY = frozenset({"running", "retrying", "waiting", "sleeping", "unknown"})
+"""Statuses of a step that has not ended."""
+TRIED = frozenset(
+    {
+        *("step_succeeded", "step_failed", "attempt_failed", "call_started", "call_finished"),
+        *("compensation_succeeded", "compensation_failed", "effect_unknown", "effect_resolved"),
+        *("child_started", "child_ended"),
+    }
+)
+"""Kinds of entries that belong to an attempt."""
+
+
+def view(entries: Sequence[Entry], workflow: Workflow | None = None) -> RunView:
+    """The view of a run from all of its entries, in order; with its `workflow` also what each step was given."""
+    state = saga.State()
     steps: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry.node:
+            track = next((each for each in state.acting() if each.path == entry.node), None)
+            # A join has no track that stands there: its branches come together.
+            entered_at = entry.at if track is None else min(track.entered_at, entry.at)
             if entry.node not in steps:
-                steps[entry.node] = {
-                    "path": entry.node,
-                    "kind": "task",
-                    "started_at": _entered_at(state, entry),
-                    "calls": [],
-                }
-            _tell(steps[entry.node], entry)
+                steps[entry.node] = _begun(workflow, state, track, entry.node, entered_at)
+            _tell(steps[entry.node], entry, entered_at)
         saga.apply(state, entry)
-    waits = _waits(state)
+        if entry.kind in ("joined", "join_failed", "run_finished", "run_retried"):
+            _drop(steps, state, entry)
+    for track in state.acting():
+        if track.path and track.path not in steps and _works(state, track):
+            steps[track.path] = _begun(workflow, state, track, track.path, track.entered_at)
+    waits = _waits(state, workflow)
     return RunView(
         run=state.run,
         workflow=state.workflow,
@@ -130,7 +183,7 @@ def view(entries: Sequence[Entry]) -> RunView:
         updated_at=state.updated_at,
         entries=len(entries),
         fuel=state.fuel,
-        steps=tuple(StepView(**step) for step in steps.values()),
+        steps=tuple(_step(step) for step in steps.values()),
         undone=tuple(state.undone),
         not_undone=tuple(state.not_undone),
         waiting=waits[0] if waits else None,
@@ -138,35 +191,74 @@ def view(entries: Sequence[Entry]) -> RunView:
         parent=(state.parent or {}).get("run", ""),
         forked_from=state.forked_from,
         taken_over_by=state.taken_over_by,
-        lua_version=first.data.get("lua_version", ""),
+        lua_version=entries[0].data.get("lua_version", ""),
+        head=state.last_hash,
     )
 
 
-def _entered_at(state: saga.State, entry: Entry) -> float:
-    """When a run came to the node of an entry, which is the first one there."""
-    for track in state.acting():
-        if track.path == entry.node:
-            return min(track.entered_at, entry.at)
-    return entry.at  # a join, at which its branches come together
+def _step(step: dict[str, Any]) -> StepView:
+    tried = step.pop("tried")
+    return StepView(**step, each_attempt=tuple(AttemptView(**each) for each in tried.values()))
 
 
-def _tell(step: dict[str, Any], entry: Entry) -> None:
+def _begun(
+    workflow: Workflow | None, state: saga.State, track: saga.Track | None, path: str, at: float
+) -> dict[str, Any]:
+    kind, given = "task", None
+    if workflow is not None and track is not None and track.at in workflow.by_id:
+        kind, given = workflow.by_id[track.at].kind, saga.arguments_at(workflow, state, track)
+    if path.endswith(saga.UNDO):
+        kind = "compensation"
+    begun = {"path": path, "kind": kind, "status": "running", "started_at": at, "input": given}
+    return begun | {"tried": {}, "calls": []}
+
+
+def _works(state: saga.State, track: saga.Track) -> bool:
+    """Whether a track that has told nothing of its node yet is, or will be, executed there."""
+    return state.undoing is track or (state.failure is None and not saga.is_closing(track))
+
+
+def _drop(steps: dict[str, dict[str, Any]], state: saga.State, entry: Entry) -> None:
+    """Steps under way that nothing will come of any more; a person who has the run tried again takes them up again."""
+    acting = {track.path for track in state.acting()}
+    for path, step in steps.items():
+        if step["status"] in UNDER_WAY and path not in acting:
+            if step["status"] != "unknown":
+                step["note"] = ""
+            step |= {"status": "dropped", "ended_at": entry.at}
+            for each in step["tried"].values():
+                if each["status"] in UNDER_WAY:
+                    each |= {"status": "dropped", "ended_at": entry.at}
+        elif step["status"] == "dropped" and path in acting:
+            step |= {"status": "running", "ended_at": None}
+
+
+def _tell(step: dict[str, Any], entry: Entry, entered_at: float) -> None:
     """Add one entry of a node to the view of that visit."""
     data = entry.data
     if entry.node.endswith(saga.UNDO):
         step["kind"] = "compensation"
     elif entry.kind in KINDS:
         step["kind"] = KINDS[entry.kind]
-    step["attempts"] = max(step.get("attempts", 1), entry.attempt or 1)
+    attempt: dict[str, Any] = {}
+    if entry.kind in TRIED:
+        number = max(entry.attempt, 1)
+        attempt = step["tried"].setdefault(
+            number, {"attempt": number, "status": "running", "started_at": entered_at, "fuel": 0}
+        )
+        attempt["fuel"] += data.get("fuel", 0)
+        step["attempts"] = max(step.get("attempts", 1), number)
     step["fuel"] = step.get("fuel", 0) + data.get("fuel", 0)
-    step["ended_at"] = entry.at
+    if isinstance(data.get("next"), str):
+        step["next"] = (data["next"],)
     match entry.kind:
         case "step_succeeded" | "compensation_succeeded":
-            step |= {"status": "succeeded", "output": data["output"]}
-            step["error"] = None
+            step |= {"status": "succeeded", "output": data["output"], "error": None, "note": ""}
         case "attempt_failed":
             step |= {"status": "retrying", "error": data["error"]}
             step["note"] = f"again at {saga.iso(data['retry_at'])}"
+            attempt |= {"status": "failed", "ended_at": entry.at, "retry_at": data["retry_at"]}
+            attempt["error"] = data["error"]
         case "step_failed" | "compensation_failed":
             step |= {"status": "failed", "error": data["error"]}
             step["note"] = f"goes on at {data['next']}" if "next" in data else ""
@@ -195,14 +287,17 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
             step |= {"note": f"woken by {data['by']}"}
         case "split_started":
             step |= {"status": "succeeded", "note": ", ".join(each["id"] for each in data["branches"])}
+            step["next"] = tuple(each["start"] for each in data["branches"])
         case "map_started":
-            step |= {"status": "succeeded", "note": f"{len(data['items'])} elements"}
+            items = data["items"]
+            step |= {"status": "succeeded", "note": f"{len(items)} element{'' if len(items) == 1 else 's'}"}
+            step |= {"input": items, "next": (data["start"],) if items else ()}
         case "joined":
             step |= {"status": "succeeded", "output": data["output"]}
         case "join_failed":
             step |= {"status": "failed", "error": data["error"]}
         case "child_started":
-            step |= {"status": "waiting", "note": f"run {data['child']} of {data['workflow']}"}
+            step |= {"status": "waiting", "note": f"run {data['child']} of {data['workflow']}", "input": data["input"]}
         case "child_ended":
             error = data.get("error") or data.get("handled")
             step |= {"status": "failed" if error else "succeeded", "output": data["output"], "error": error}
@@ -210,49 +305,76 @@ def _tell(step: dict[str, Any], entry: Entry) -> None:
             step |= {"status": "failed", "error": data.get("error"), "note": "timed out"}
         case "call_started":
             step |= {"status": "running"}
-        case "call_finished":
             step["calls"].append(
-                CallView(
-                    function=data["function"],
-                    attempt=entry.attempt,
-                    args=data.get("args"),
-                    result=data.get("result"),
-                    error=data.get("error"),
-                )
+                {
+                    "function": data["function"],
+                    "attempt": entry.attempt,
+                    "index": data["index"],
+                    "started_at": entry.at,
+                }
             )
-            step.setdefault("status", "running")
+        case "call_finished":
+            call = _open_call(step, entry)
+            if call is None:
+                call = {"function": data["function"], "attempt": entry.attempt, "index": data["index"]}
+                step["calls"].append(call)
+            call |= {"args": data.get("args"), "result": data.get("result"), "error": data.get("error")}
+            call["ended_at"] = entry.at
+            step["status"] = "running"
         case "effect_unknown":
             why = f": {data['why']}" if data.get("why") else ""
             step |= {"status": "unknown", "note": f"nobody knows whether its last write happened{why}"}
         case "effect_resolved":
             step |= {"status": "running", "note": f"resolved by {data['by']}"}
+            call = _open_call(step, entry)
+            if call is not None:
+                call |= {"ended_at": entry.at, "result": data.get("result") if data["happened"] else None}
+                if not data["happened"]:
+                    call["error"] = {"code": "did_not_happen", "message": f"so says {data['by']}"}
         case "run_stopped":
             step |= {"status": "failed", "error": data["error"]}
         case "run_finished":
             step |= {"kind": "end", "status": data["status"], "note": data.get("outcome", "")}
+    if entry.kind != "attempt_failed":
+        status = "running" if step["kind"] == "call" and step["status"] == "waiting" else step["status"]
+        attempt |= {"status": status, "error": step.get("error")}
+        attempt["ended_at"] = None if status in UNDER_WAY else entry.at
+    step["ended_at"] = None if step["status"] in UNDER_WAY else entry.at
 
 
-def _waits(state: saga.State) -> tuple[WaitingView, ...]:
+def _open_call(step: dict[str, Any], entry: Entry) -> dict[str, Any] | None:
+    """The call that an entry tells the end of, when its beginning was told."""
+    for call in reversed(step["calls"]):
+        if (call["attempt"], call["index"]) == (entry.attempt, entry.data["index"]) and "ended_at" not in call:
+            return call  # type: ignore[no-any-return]
+    return None
+
+
+def _waits(state: saga.State, workflow: Workflow | None) -> tuple[WaitingView, ...]:
     if state.status in FINAL_STATUSES:
         return ()
-    several = len(list(state.acting())) > 1
+    acting = [track for track in state.acting() if not saga.is_closing(track)]
     views = []
-    for track in state.acting():
-        node = f" --node {track.path}" if several else ""
+    for track in acting:
+        words = f"{state.run} --node {shlex.quote(track.path)}" if len(acting) > 1 else state.run
         if track.unknown is not None:
-            command = f"ritesmith resolve {state.run}{node} --happened|--did-not-happen"
             views.append(
                 WaitingView(
-                    kind="unknown", node=track.path, prompt=f"did {track.unknown.function} happen?", command=command
+                    kind="unknown",
+                    node=track.path,
+                    prompt=f"did {track.unknown.function} happen?",
+                    command=f"ritesmith resolve {words} --happened --result -",
+                    others=(f"ritesmith resolve {words} --did-not-happen",),
                 )
             )
         elif track.waiting is not None:
             waiting = track.waiting
-            commands = {
-                "approval": f"ritesmith approve {state.run}{node}",
-                "callback": f"ritesmith deliver {state.run}{node} --payload JSON",
-                "child": f"ritesmith trace {waiting.data.get('child')}",
-            }
+            command, *others = {
+                "approval": (f"ritesmith approve {words}", f"ritesmith reject {words}"),
+                "callback": (f"ritesmith deliver {words} --payload -",),
+                "child": (f"ritesmith trace {waiting.data.get('child')}",),
+            }.get(waiting.kind, (f"ritesmith resume {state.run}", f"ritesmith wake {words}"))
+            waiter = workflow.by_id[track.at] if workflow is not None and track.at is not None else None
             views.append(
                 WaitingView(
                     kind=waiting.kind,
@@ -260,7 +382,9 @@ def _waits(state: saga.State) -> tuple[WaitingView, ...]:
                     until=waiting.until,
                     prompt=waiting.data.get("prompt"),
                     digest=waiting.data.get("digest", ""),
-                    command=commands.get(waiting.kind, f"ritesmith resume {state.run}"),
+                    accepts=(waiter.schema_ or None) if isinstance(waiter, WaitNode) else None,
+                    command=command,
+                    others=tuple(others),
                 )
             )
     return tuple(views)

@@ -271,8 +271,10 @@ COMMANDS = {
     "cancel": lambda cli: ["cancel", waiting(cli), "--reason", "no longer wanted"],
     "fork": lambda cli: ["fork", rejected(cli), "--from", "approve"],
     "runs": lambda cli: ["runs"],
+    "runs diff": lambda cli: ["runs", "diff", *[finished(cli)] * 2],
     "runs --stuck": lambda cli: ["runs", "--stuck"],
     "trace": lambda cli: ["trace", finished(cli)],
+    "trace --full": lambda cli: ["trace", finished(cli), "--full"],
     "trace --watch": lambda cli: ["trace", finished(cli), "--watch"],
     "replay": lambda cli: ["replay", finished(cli)],
     "store list": lambda cli: ["store", "list"],
@@ -305,6 +307,8 @@ REFUSED = {
     "no tag": (["tag", "stats.median", "stable", "--remove"], 3, "not_found"),
     "no reason": (["revoke", "stats.median@1"], 2, "usage"),
     "no bundle": (["import", "order.json"], 2, "invalid_input"),
+    "options of the list": (["runs", "--stuck", "diff", "a", "b"], 2, "usage"),
+    "no run to compare": (["runs", "diff", "a", "b"], 3, "not_found"),
     "a file that is there": (["backup", "order.json"], 4, "conflict"),
     "no registry": (["--db", "order.json", "list"], 9, "store_error"),
 }
@@ -854,9 +858,12 @@ def test_the_trace_of_many_branches_has_bars_for_those_that_it_shows(cli, place)
         ],
     }  # fmt: skip
     (place / "map.json").write_text(json.dumps(flow))
-    shown = cli("trace", cli("run", "map.json").run).out
-    assert "(3 more; --json has them all)" in shown
-    assert len([line for line in shown.splitlines() if line.startswith("each/")]) == 12
+    run = cli("run", "map.json").run
+    shown = cli("trace", run).out
+    assert "(3 more; --full shows them all)" in shown
+    assert len(re.findall(r"^    one +[█░]", shown, re.MULTILINE)) == 12
+    assert len(re.findall(r"^  \d+ +─", shown, re.MULTILINE)) == 12, "each element has a bar of its own"
+    assert len(re.findall(r"^    one +[█░]", cli("trace", run, "--full").out, re.MULTILINE)) == 15
 
 
 def test_a_long_path_leaves_room_for_its_bar(cli, place):
@@ -874,8 +881,8 @@ def test_a_long_path_leaves_room_for_its_bar(cli, place):
     }
     (place / "fan.json").write_text(json.dumps(flow))
     shown = child("trace", cli("run", "fan.json").run, folder=place, env=environment(COLUMNS="80")).out
-    [bar] = [line for line in shown.splitlines() if line.startswith("…") and "/nap " in line]
-    assert re.search(r"/nap +[░█]+ +\d+ ms$", bar), shown
+    assert re.search(r"^…\w+_own +─+ +\d+ ms$", shown, re.MULTILINE), shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_the_nearest_registry_upward_is_used(place, cli):

@@ -16,7 +16,7 @@ from ritesmith.trace import RunView, StepView
 
 
 def view(play: Play) -> RunView:
-    seen = trace.view(play.entries)
+    seen = trace.view(play.entries, play.workflow)
     assert RunView.model_validate(seen.model_dump()) == seen, "it is one JSON object, there and back"
     return seen
 
@@ -95,7 +95,9 @@ def test_host_calls_are_shown_with_arguments_and_results() -> None:
     assert [(call.function, call.attempt, call.result) for call in step.calls] == [
         ("mail.send", 1, {}),
         ("mail.send", 1, None),
+        ("mail.send", 1, None),
     ]
+    assert [call.ended_at is None for call in step.calls] == [False, False, True], "the last was only started"
     assert step.calls[1].error == {"code": "refused", "message": "no", "retryable": False}
 
 
@@ -107,7 +109,7 @@ def test_an_approval_says_what_is_asked_and_how_to_answer() -> None:
     assert waiting is not None
     assert (waiting.kind, waiting.node, waiting.prompt, waiting.until) == ("approval", "ask", "Pay?", play.now + 60)
     assert waiting.digest == play.entries[-1].data["digest"]
-    assert waiting.command == "ritesmith approve r1"
+    assert (waiting.command, waiting.others) == ("ritesmith approve r1", ("ritesmith reject r1",))
     assert steps(view(play))["ask"].status == "waiting"
     play.add(saga.decide_approval(flow, play.state, "approved", by="ann", comment="fine", at=play.now))
     step = steps(view(play))["ask"]
@@ -124,7 +126,7 @@ def test_a_wait_says_how_to_deliver_and_that_it_timed_out(on_timeout: str | None
     play.go()
     waiting = view(play).waiting
     assert waiting is not None
-    assert waiting.command == "ritesmith deliver r1 --payload JSON"
+    assert waiting.command == "ritesmith deliver r1 --payload -"
     play.now += 60
     play.go()
     seen = view(play)
@@ -212,7 +214,8 @@ def test_an_unknown_effect_asks_and_is_shown_resolved() -> None:
     assert (seen.status, seen.steps[0].status) == ("unknown", "unknown")
     assert seen.waiting is not None
     assert seen.waiting.prompt == "did mail.send happen?"
-    assert seen.waiting.command == "ritesmith resolve r1 --happened|--did-not-happen"
+    assert seen.waiting.command == "ritesmith resolve r1 --happened --result -"
+    assert seen.waiting.others == ("ritesmith resolve r1 --did-not-happen",)
     play.add(saga.resolve_effect(play.state, happened=True, result={"id": 1}, by="ann"))
     assert steps(view(play))["a"].note == "resolved by ann"
     play.go()
@@ -274,5 +277,121 @@ def test_every_beginning_of_a_journal_can_be_viewed_and_is_left_as_it_was() -> N
             seen = trace.view(play.entries[:count])
             assert seen.entries == count
             assert seen.status == saga.fold(play.entries[:count]).status
-            assert {step.path for step in seen.steps} == {entry.node for entry in play.entries[:count] if entry.node}
+            told = {entry.node for entry in play.entries[:count] if entry.node}
+            assert {step.path for step in seen.steps if step.status != "running"} <= told
+            assert told <= {step.path for step in seen.steps}
+            assert all((step.ended_at is None) == (step.status in trace.UNDER_WAY) for step in seen.steps)
+            assert not (seen.final and any(step.status in trace.UNDER_WAY for step in seen.steps))
         assert play.entries == before
+
+
+# ---------------------------------------------------------------- attempts, inputs, and what came to nothing
+
+
+def test_every_attempt_has_its_times_its_error_and_its_fuel() -> None:
+    flow = workflow(task("a", **{"with": {"n": {"var": "input.n"}}}), retry=RETRY)
+    play = Play(flow, {"a": [fail("busy", retryable=True), ok({"x": 1}, fuel=70)]}, input={"n": 1})
+    pause = play.go()
+    assert isinstance(pause, saga.Pause)
+    assert pause.until is not None
+    play.now = pause.until + 3
+    play.go()
+    step = view(play).steps[0]
+    assert step.input == {"n": 1}
+    first, second = step.each_attempt
+    assert (first.status, first.fuel, first.retry_at) == ("failed", 0, pause.until)
+    assert first.error is not None
+    assert first.error["code"] == "busy"
+    assert (second.status, second.error, second.fuel) == ("succeeded", None, 70)
+    assert (second.started_at, second.ended_at) == (pause.until, play.now), "the pause between them belongs to neither"
+    assert (step.note, step.error) == ("", None), "what is over is not announced any more"
+
+
+def test_a_compensation_says_what_it_was_given() -> None:
+    given = {"capability": "undo.it", "with": {"x": {"var": "nodes.a.output.x"}}}
+    flow = workflow(task("a", "b", compensation=given), task("b"))
+    seen = steps(view(played(flow, {"a": [ok({"x": 7})], "b": [fail()]})))
+    assert (seen["a~undo"].kind, seen["a~undo"].input) == ("compensation", {"x": 7})
+
+
+def test_without_the_workflow_everything_is_told_but_the_inputs() -> None:
+    play = played(workflow(task("a", **{"with": {"n": 1}})), {})
+    told, bare = view(play), trace.view(play.entries)
+    assert [step.input for step in told.steps] == [{"n": 1}]
+    without = told.steps[0].model_copy(update={"input": None})
+    assert bare == told.model_copy(update={"steps": (without,)})
+
+
+def fan(policy: str) -> saga.Workflow:
+    nap = {"id": "nap", "kind": "sleep", "seconds": 60, "next": "all"}
+    branches = [{"id": "slow", "start": "nap"}, {"id": "fast", "start": "a"}]
+    return workflow(
+        {"id": "fan", "kind": "split", "branches": branches, "join": "all"},
+        task("a", "all"),
+        nap,
+        {"id": "all", "kind": "join", "policy": policy, "next": None},
+    )
+
+
+def test_a_branch_that_is_not_waited_for_is_dropped_and_does_not_wait() -> None:
+    seen = view(played(fan("any"), {}))
+    assert (seen.status, seen.waits) == ("succeeded", ())
+    nap = steps(seen)["fan/slow/nap"]
+    assert (nap.status, nap.note, nap.ended_at) == ("dropped", "", steps(seen)["all"].ended_at)
+
+
+def test_what_a_run_waited_for_is_dropped_when_it_is_given_up_and_taken_up_when_it_is_tried_again() -> None:
+    flow = fan("all")
+    play = played(flow, {"fan/fast/a": [fail()]})
+    assert play.state.status == "failed"
+    assert steps(view(play))["fan/slow/nap"].status == "dropped"
+    play.add(saga.retry(flow, play.state, by="ann", at=play.now))
+    assert steps(view(play))["fan/slow/nap"].status == "running"
+    play.go()
+    assert steps(view(play))["fan/slow/nap"].status == "sleeping"
+
+
+def test_a_cancelled_run_waits_for_nothing() -> None:
+    play = Play(workflow({"id": "ask", "kind": "approval", "prompt": "?", "next": None}))
+    play.go()
+    play.add(saga.cancel(play.state, by="ann"))
+    play.go()
+    seen = view(play)
+    assert (seen.status, seen.steps[0].status, seen.waits) == ("cancelled", "dropped", ())
+
+
+def test_a_step_that_has_told_nothing_yet_is_running() -> None:
+    play = Play(workflow(task("a", **{"with": {"n": 1}})))
+    [step] = view(play).steps
+    assert (step.path, step.kind, step.status, step.input, step.ended_at) == ("a", "task", "running", {"n": 1}, None)
+
+
+def test_where_a_step_led_is_told() -> None:
+    play = Play(fan("settled"), {"fan/fast/a": [fail()]})
+    play.go()
+    play.now += 60
+    play.go()
+    seen = steps(view(play))
+    assert {path: step.next for path, step in seen.items()} == {
+        "fan": ("nap", "a"),
+        "fan/slow/nap": ("all",),
+        "fan/fast/a": (),
+        "all": (),
+    }
+
+
+def test_a_command_names_the_branch_as_a_shell_takes_it() -> None:
+    ask = {"id": "ask", "kind": "wait", "schema": {"type": "object"}, "next": "all"}
+    flow = workflow(
+        {"id": "each", "kind": "map", "over": {"literal": [1, 2]}, "start": "ask", "join": "all"},
+        ask,
+        {"id": "all", "kind": "join", "next": None},
+    )
+    play = Play(flow)
+    play.go()
+    seen = view(play)
+    assert [each.command for each in seen.waits] == [
+        "ritesmith deliver r1 --node each/0/ask --payload -",
+        "ritesmith deliver r1 --node each/1/ask --payload -",
+    ]
+    assert seen.waits[0].accepts == {"type": "object"}

@@ -36,7 +36,7 @@ def ritesmith(context: click.Context, db: str | None) -> None:
     Look:     ritesmith trace RUN
 
     \b
-    Exit codes: 0 done, 2 wrong input, 3 not found, 4 conflict, 5 rejected by
+    Exit codes: 0 done, 1 two runs differ, 2 wrong input, 3 not found, 4 conflict, 5 rejected by
     the guard, 6 the forge found nothing, 7 sandbox, 8 the run failed,
     9 registry file, 130 interrupted.
     """

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ritesmith.cli import visible
+from ritesmith.timeline import duration
 
 
 class SafeConsole(Console):
@@ -27,6 +28,8 @@ class SafeConsole(Console):
             yield Segment(text if control else visible(text), style, control)
 
 
+__all__ = ["duration"]  # said here as everywhere else
+
 out = SafeConsole(highlight=False)
 err = SafeConsole(stderr=True, highlight=False)
 
@@ -37,6 +40,7 @@ STATUS_STYLE = {
     "compensation_failed": "red",
     "compensated": "yellow",
     "unknown": "magenta",
+    "dropped": "dim",
     "waiting": "cyan",
     "sleeping": "cyan",
     "draft": "yellow",
@@ -44,7 +48,15 @@ STATUS_STYLE = {
     "revoked": "red",
     "retrying": "yellow",
 }
-MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
+MARKS = {
+    "succeeded": "✓",
+    "failed": "✗",
+    "waiting": "⏸",
+    "sleeping": "⏸",
+    "retrying": "↻",
+    "unknown": "?",
+    "dropped": "⊘",
+}
 
 
 @contextmanager
@@ -104,9 +116,5 @@ def known(number: int | None) -> str:
     return "unknown" if number is None else str(number)
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+def counted(number: int, noun: str, several: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"

@@ -87,6 +87,8 @@ def json_of(given: str, what: str = "--input") -> Any:
     if given == "-":
         if sys.stdin is None:
             raise InvalidInput("stdin is closed; nothing can be read from it")
+        if sys.stdin.isatty():
+            talk(f"{what}: type JSON, then Ctrl-D on a line of its own")
         return parse_json(decode(sys.stdin.buffer.read(INPUT_BYTES_MAX + 1), "stdin"), "stdin")
     if given.startswith("@"):
         return parse_json(read_text(Path(given[1:])), given[1:])

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from ritesmith.cli.options import emit, json_of, not_nan, talk, with_app, with_json, with_wait
+from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json, with_wait
 from ritesmith.errors import Conflict, RiteSmithError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 FAILED = 8
 """Exit code of a command whose run ended badly: that of SagaError."""
+DIFFERENT = 1
+"""Exit code of a comparison that found a difference, as that of diff."""
 LOOK_SECONDS = 0.5
 """How often `--watch` looks for what another process has done."""
 
@@ -383,28 +386,55 @@ def compensate(app: RiteSmith, run: str, as_json: bool, **options: Any) -> int:
 # ---------------------------------------------------------------- looking
 
 
-@click.command()
+@click.group(cls=Group, invoke_without_command=True)
 @click.option("--status", help="Only runs in this status.")
 @click.option("--workflow", help="Only runs of this workflow.")
 @click.option("--stuck", is_flag=True, help="Only runs that go on by nobody, with the command that helps.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @with_json
+@click.pass_context
+def runs(context: click.Context, /, **options: Any) -> None:
+    """List runs, newest first; or compare two."""
+    if context.invoked_subcommand is None:
+        _list_runs(**options)
+    elif any(context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in options):
+        raise click.UsageError(f"Options of the list mean nothing to '{context.invoked_subcommand}'.")
+
+
 @with_app
-def runs(app: RiteSmith, status: str | None, workflow: str | None, stuck: bool, limit: int, as_json: bool) -> None:
-    """List runs, newest first."""
+def _list_runs(app: RiteSmith, *, stuck: bool, as_json: bool, **filters: Any) -> None:
     from ritesmith.cli import show_runs
 
-    rows = app.runs(status=status, workflow=workflow, stuck=stuck, limit=limit)
+    rows = app.runs(stuck=stuck, **filters)
     emit({"runs": rows}) if as_json else show_runs.runs(rows, stuck)
+
+
+@runs.command("diff")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@with_json
+@with_app
+def runs_diff(app: RiteSmith, before: str, after: str, as_json: bool) -> int:
+    """Compare two runs, A and B.
+
+    Versions, input, the path taken, the first step that differs, inputs, outputs, attempts, fuel and how they ended
+    decide; durations are only told. Exit code 0: the same; 1: they differ.
+    """
+    from ritesmith.cli import show_runs
+
+    found = app.compare_runs(before, after)
+    emit(found.model_dump(mode="json")) if as_json else show_runs.compared(found)
+    return 0 if found.same else DIFFERENT
 
 
 @click.command()
 @click.argument("run")
+@click.option("--full", is_flag=True, help="Every value whole, and every branch.")
 @click.option("--watch", is_flag=True, help="Tell each step as it happens, until the run has ended.")
 @click.option("--mermaid", is_flag=True, help="The graph with what happened, as Mermaid text.")
 @with_json
 @with_app
-def trace(app: RiteSmith, run: str, watch: bool, mermaid: bool, as_json: bool) -> None:
+def trace(app: RiteSmith, run: str, full: bool, watch: bool, mermaid: bool, as_json: bool) -> None:
     """Show what happened in RUN, from its journal."""
     from ritesmith.cli import show_runs
 
@@ -413,8 +443,10 @@ def trace(app: RiteSmith, run: str, watch: bool, mermaid: bool, as_json: bool) -
         text = app.mermaid(found)
         emit({"mermaid": text}) if as_json else click.echo(text)
         return
-    view = _stay(app, found, as_json, drive=False) if watch else app.view(found)
-    emit(view.model_dump(mode="json")) if as_json else show_runs.trace(view)
+    if watch:
+        _stay(app, found, as_json, drive=False)
+    view = app.view(found, inputs=True)
+    emit(view.model_dump(mode="json")) if as_json else show_runs.trace(view, full=full, now=app.clock.now())
 
 
 @click.command()

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ritesmith.cli.console import STATUS_STYLE, columns, counted, duration, err, minute, out, short_json, styled, when
+from ritesmith.cli.console import (
+    MARKS,
+    STATUS_STYLE,
+    columns,
+    counted,
+    duration,
+    err,
+    minute,
+    out,
+    short_json,
+    styled,
+    when,
+)
 
 if TYPE_CHECKING:
+    from ritesmith.compare import Change
     from ritesmith.models import Entry
     from ritesmith.replay import Replay
+    from ritesmith.run_compare import RunComparison, StepFigures
     from ritesmith.saga import State
-    from ritesmith.trace import RunView, StepView, WaitingView
+    from ritesmith.timeline import Axis, Bar, Place
+    from ritesmith.trace import AttemptView, CallView, RunView, StepView, WaitingView
 
-MARKS = {"succeeded": "✓", "failed": "✗", "waiting": "⏸", "sleeping": "⏸", "retrying": "↻", "unknown": "?"}
-PAUSES = frozenset({"sleep", "wait", "approval", "call"})
-"""Kinds of steps in which time passes, and nothing is executed."""
 BRANCHES_SHOWN = 12
-BAR_COLUMNS, DURATION_COLUMNS = 32, 10
+BAR_COLUMNS_MIN, BAR_COLUMNS_MAX, DURATION_COLUMNS = 12, 100, 11
+BAR_LETTERS = {"work": "█", "pause": "░", "around": "─"}
 
 
 # ---------------------------------------------------------------- as it happens
@@ -115,7 +129,7 @@ def outcome(view: RunView) -> None:
     for each in view.not_undone:
         out.print(Text(f"not undone: {each['path']}: {each['error']['message']}", style="red"), soft_wrap=True)
     if view.not_undone and view.status == "compensation_failed":
-        out.print(f"next: ritesmith compensate {view.run}", soft_wrap=True)
+        out.print(f"next: {pasted(f'ritesmith compensate {view.run}')}", soft_wrap=True)
     for line in _waits(view):
         out.print(line, soft_wrap=True)
 
@@ -123,7 +137,8 @@ def outcome(view: RunView) -> None:
 def _waits(view: RunView) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for waiting in view.waits[:BRANCHES_SHOWN]:
-        lines += [_wait(waiting), f"next: {waiting.command}"]
+        lines += [_wait(waiting), f"next: {pasted(waiting.command)}"]
+        lines += [f"or: {pasted(each)}" for each in waiting.others]
     if len(view.waits) > BRANCHES_SHOWN:
         lines.append(f"(and for {len(view.waits) - BRANCHES_SHOWN} more; --json has them all)")
     return lines
@@ -132,7 +147,20 @@ def _waits(view: RunView) -> list[RenderableType]:
 def _wait(waiting: WaitingView) -> Text:
     until = f", until {when(waiting.until)}" if waiting.until is not None else ""
     words = f"waits at {waiting.node} for {waiting.kind}{until}"
-    return Text(f"{words}: {waiting.prompt}" if waiting.prompt else words)
+    if waiting.prompt:
+        words += f": {waiting.prompt}"
+    if waiting.accepts:
+        words += f", which is {json.dumps(waiting.accepts, ensure_ascii=False)}"
+    return Text(words)
+
+
+def pasted(command: str) -> str:
+    """A command as it works where this one was typed: with the registry file that was named."""
+    import shlex
+
+    context = click.get_current_context(silent=True)
+    db = context.find_root().obj if context is not None else None
+    return command.replace("ritesmith ", f"ritesmith --db {shlex.quote(str(db))} ", 1) if db else command
 
 
 def runs(rows: Sequence[Mapping[str, Any]], stuck: bool = False) -> None:
@@ -170,10 +198,81 @@ def replayed(replay: Replay) -> None:
     out.print(table)
 
 
+# ---------------------------------------------------------------- two runs
+
+
+def compared(found: RunComparison) -> None:
+    if found.same:
+        took = " and ".join(map(duration, found.seconds))
+        out.print(f"runs {found.a} and {found.b} are the same, in {took}", soft_wrap=True)
+        return
+    out.print(f"run {found.b} differs from run {found.a}:", soft_wrap=True)
+    for name, those in (("version", found.definition), ("input", found.input), ("end", found.end)):
+        for each in those:
+            out.print(_changed(f"{name} {each.path.removeprefix('$.')}", each), soft_wrap=True)
+    table = columns("step", found.a, found.b)
+    for pair in found.steps:
+        mark = Text(pair.path, style="" if pair.same else "bold")
+        table.add_row(mark, _figures(pair.a, pair.b), _figures(pair.b, pair.a))
+    whole = [f"fuel {fuel}, {duration(seconds)}" for fuel, seconds in zip(found.fuel, found.seconds, strict=True)]
+    table.add_row("the whole run", *whole, style="dim")
+    out.print(table)
+    if found.first_difference:
+        [first] = [pair for pair in found.steps if pair.path == found.first_difference]
+        out.print(f"the first step that differs: {first.path}", soft_wrap=True)
+        for each in first.changes:
+            out.print(_changed(f"  {each.path.removeprefix('$.')}", each), soft_wrap=True)
+
+
+def _changed(what: str, change: Change) -> Text:
+    text = Text.assemble(f"{what}: ", (short_json(change.before, 100).plain, "red"), " → ")
+    return text.append(short_json(change.after, 100).plain, style="green")
+
+
+def _figures(step: StepFigures | None, other: StepFigures | None) -> Text:
+    if step is None:
+        return Text("never came to it", style="dim")
+    text = Text(f"{step.status}", style=STATUS_STYLE.get(step.status, ""))
+    for name in ("attempts", "host_calls", "fuel"):
+        number = getattr(step, name)
+        if other is not None and number != getattr(other, name):
+            text.append(f", {name.replace('_', ' ')} {number}", style="bold")
+    return text.append("" if step.seconds is None else f", {duration(step.seconds)}", style="dim")
+
+
 # ---------------------------------------------------------------- the trace
 
 
-def trace(view: RunView) -> None:
+def trace(view: RunView, *, full: bool = False, now: float | None = None) -> None:
+    """The tree and the timeline of a run. Values are folded to a line each, and of each fork the first branches are
+    shown; with `full`, all of everything."""
+    from ritesmith.timeline import outline
+
+    out.print(Group(*_trace(view, outline(view.steps, None if full else BRANCHES_SHOWN), full, now)))
+
+
+def _trace(view: RunView, places: Place, full: bool, now: float | None) -> Iterator[RenderableType]:
+    tree = Tree(_title(view))
+    tree.add(_valued("input ", view.input, full))
+    _add(tree, places, full)
+    if view.output is not None:
+        tree.add(_valued("output ", view.output, full))
+    if view.error:
+        tree.add(_error(view.error))
+    yield tree
+    if len(view.steps) > 1:
+        yield _timeline(view, places, now)
+    if view.without_inputs:
+        yield Text(f"the inputs of the steps are not known: {view.without_inputs}", style="yellow")
+    yield from _waits(view)
+    yield from _next(view)
+    seconds = duration(view.updated_at - view.started_at)
+    yield Text(
+        f"{counted(view.entries, 'entry', 'entries')}, fuel {view.fuel}, {seconds} from {when(view.started_at)}", "dim"
+    )
+
+
+def _title(view: RunView) -> Text:
     head = Text.assemble(("run ", ""), (view.run, "bold"), f" of {view.workflow} ", styled(view.status))
     if view.outcome:
         head.append(f" ({view.outcome})")
@@ -184,103 +283,144 @@ def trace(view: RunView) -> None:
     ):
         if run:
             head.append(f", {origin} run {run}")
-    tree = Tree(head)
-    tree.add(_line(Text("input ").append_text(short_json(view.input))))
-    branches = _Branches(tree)
-    branches.add_all(view.steps)
-    shown = [step for step in view.steps if step.path in branches.at]
-    if view.output is not None:
-        tree.add(_line(Text("output ").append_text(short_json(view.output))))
-    if view.error:
-        tree.add(Text(f"{view.error.get('code')}: {view.error.get('message')}", style="red"))
-    parts: list[RenderableType] = [tree]
-    if len(shown) > 1:
-        parts.append(_timeline(view, shown))
-    parts += _waits(view)
-    seconds = duration(view.updated_at - view.started_at)
-    parts.append(Text(f"{view.entries} entries, fuel {view.fuel}, {seconds} from {when(view.started_at)}", style="dim"))
-    out.print(Group(*parts))
+    return head
 
 
-class _Branches:
-    """Puts each step where its path says: `fan/left/ask` under the branch `left` of `fan`."""
-
-    def __init__(self, tree: Tree) -> None:
-        self.at: dict[str, Tree] = {"": tree}
-        self.branches: dict[str, int] = {}
-
-    def add_all(self, steps: Sequence[StepView]) -> None:
-        for each in steps:
-            place = self._place(each.path.rpartition("/")[0])
-            if place is not None:
-                self.at[each.path] = _step(place.add(_head(each)), each)
-        for path, number in self.branches.items():
-            if number > BRANCHES_SHOWN and path in self.at:
-                self.at[path].add(Text(f"({number - BRANCHES_SHOWN} more; --json has them all)", style="dim"))
-
-    def _place(self, prefix: str) -> Tree | None:
-        if prefix not in self.at:
-            fork, _, key = prefix.rpartition("/")
-            self.branches[fork] = self.branches.get(fork, 0) + 1
-            if fork not in self.at or self.branches[fork] > BRANCHES_SHOWN:
-                return None
-            self.at[prefix] = self.at[fork].add(Text(key, style="bold"))
-        return self.at[prefix]
+def _add(tree: Tree, place: Place, full: bool) -> None:
+    for each in place.below:
+        if each.step is None:
+            below = tree.add(Text(each.name, style="bold"))
+        else:
+            below = tree.add(_head(each.step))
+            _tell_step(below, each.step, full)
+        _add(below, each, full)
+    if place.left_out:
+        tree.add(Text(f"({place.left_out} more; --full shows them all)", style="dim"))
 
 
 def _head(step: StepView) -> Text:
-    line = Text(MARKS.get(step.status, "·") + " ", style=STATUS_STYLE.get(step.status, ""))
+    line = _marked(step.status)
     line.append(step.path.rpartition("/")[2], style="bold")
     if step.kind != "task":
         line.append(f" ({step.kind})")
     if step.attempts > 1:
         line.append(f", {step.attempts} attempts", style="yellow")
-    if step.ended_at is not None and step.kind in ("task", "compensation"):
-        line.append(f" {duration(step.ended_at - step.started_at)}, fuel {step.fuel}", style="dim")
+    if step.ended_at is not None and (step.each_attempt or step.kind in ("sleep", "wait", "approval")):
+        line.append(f" {duration(step.ended_at - step.started_at)}", style="dim")
+    if step.fuel:
+        line.append(f"{',' if step.ended_at is not None else ''} fuel {step.fuel}", style="dim")
+    if step.status in ("dropped", "running", "unknown"):
+        line.append(f" {step.status}", style=STATUS_STYLE.get(step.status, ""))
     if step.note:
         line.append(f" {step.note}")
     return line
 
 
-def _step(tree: Tree, step: StepView) -> Tree:
-    for call in step.calls:
-        tree.add(_line(Text(f"{call.function} ").append_text(_call(call))))
-    if step.error:
-        tree.add(Text(f"{step.error.get('code')}: {step.error.get('message')}", style="red"))
+def _marked(status: str) -> Text:
+    return Text(MARKS.get(status, "·") + " ", style=STATUS_STYLE.get(status, ""))
+
+
+def _tell_step(tree: Tree, step: StepView, full: bool) -> None:
+    if step.input is not None:
+        tree.add(_valued("← ", step.input, full))
+    for attempt in step.each_attempt:
+        place = tree
+        if step.attempts > 1:
+            place = tree.add(_attempt(attempt))
+        for call in step.calls:
+            if call.attempt == attempt.attempt:
+                _add_call(place, call, full)
+    if step.error and (step.attempts == 1 or step.error != step.each_attempt[-1].error):
+        tree.add(_error(step.error))
     if step.output is not None:
-        tree.add(_line(Text("→ ").append_text(short_json(step.output))))
-    return tree
+        tree.add(_valued("→ ", step.output, full))
 
 
-def _timeline(view: RunView, shown: Sequence[StepView]) -> Table:
-    """A bar for each step of the tree from its beginning to its end: full where it worked, light where it waited."""
-    begin = min(step.started_at for step in view.steps)
-    end = max([view.updated_at, *(step.ended_at or 0.0 for step in view.steps)])
-    scale = BAR_COLUMNS / (end - begin) if end > begin else 0.0
-    columns_left = max(12, out.width - BAR_COLUMNS - DURATION_COLUMNS)
+def _attempt(attempt: AttemptView) -> Text:
+    line = _marked(attempt.status).append(f"attempt {attempt.attempt}")
+    if attempt.ended_at is not None:
+        line.append(f" {duration(attempt.ended_at - attempt.started_at)}", style="dim")
+    line.append(f", fuel {attempt.fuel}", style="dim")
+    if attempt.error:
+        line.append(" ").append_text(_error(attempt.error))
+    if attempt.retry_at is not None:
+        line.append(f", again at {when(attempt.retry_at)}", style="dim")
+    return line
+
+
+def _add_call(tree: Tree, call: CallView, full: bool) -> None:
+    head = call.function
+    if call.started_at is not None and call.ended_at is not None:
+        head += f" {duration(call.ended_at - call.started_at)}"
+    if full:
+        place = tree.add(Text(head))
+        place.add(_valued("", call.args, full))
+        place.add(_came_of(call, Text("→ "), full))
+        return
+    tree.add(_line(_came_of(call, Text(f"{head} ").append_text(short_json(call.args, 100)).append(" → "), full)))
+
+
+def _came_of(call: CallView, text: Text, full: bool) -> Text:
+    if call.ended_at is None:
+        return text.append("nothing is known of its end", style="magenta")
+    if call.error:
+        return text.append_text(_error(call.error) if full else Text(str(call.error["code"]), style="red"))
+    return text.append_text(_valued("", call.result, full) if full else short_json(call.result, 100))
+
+
+def _error(error: Mapping[str, Any]) -> Text:
+    return Text(f"{error.get('code')}: {error.get('message')}", style="red")
+
+
+def _valued(mark: str, value: Any, full: bool) -> Text:
+    """A value in one line, cut where the terminal ends; with `full`, in as many as it takes."""
+    if not full:
+        return _line(Text(mark).append_text(short_json(value)))
+    return Text(mark + json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2))
+
+
+def _next(view: RunView) -> list[str]:
+    """What else a person can do about a run that has come to rest."""
+    if view.status == "compensation_failed" and not view.taken_over_by:
+        return [f"next: {pasted(f'ritesmith compensate {view.run}')}"]
+    return []
+
+
+def _timeline(view: RunView, places: Place, now: float | None) -> Table:
+    """A bar for each step and branch: full where it worked, light where it waited, a line around what is below it."""
+    from ritesmith.timeline import Axis, bars, begin_of, end_of
+
+    rows = bars(view, places, now)
+    axis = Axis(rows, begin_of(view), end_of(view, now))
+    names = min(max(2 * row.depth + len(row.name) for row in rows), max(12, out.width // 3))
+    columns_left = max(BAR_COLUMNS_MIN, min(BAR_COLUMNS_MAX, out.width - names - DURATION_COLUMNS - 2))
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, width=BAR_COLUMNS)
+    grid.add_column(no_wrap=True, width=names)
+    grid.add_column(no_wrap=True, width=columns_left)
     grid.add_column(no_wrap=True, justify="right")
-    for step in shown:
-        ended = end if step.ended_at is None or step.status in ("waiting", "sleeping") else step.ended_at
-        first = min(int((step.started_at - begin) * scale), BAR_COLUMNS - 1)
-        width = max(1, round((ended - begin) * scale) - first)
-        bar = Text(" " * first + ("░" if step.kind in PAUSES else "█") * width, style=STATUS_STYLE.get(step.status, ""))
-        # Of a path that is too long its end is shown: the node, and which branch.
-        path = step.path if len(step.path) <= columns_left else "…" + step.path[1 - columns_left :]
-        grid.add_row(Text(path), bar, duration(ended - step.started_at))
+    for row in rows:
+        name = "  " * row.depth + row.name
+        # Of a name that is too long its end is shown: what tells it from its neighbours.
+        grid.add_row(
+            Text(name if len(name) <= names else "…" + name[1 - names :]),
+            _bar(row, axis, columns_left),
+            duration(row.seconds),
+        )
     return grid
 
 
+def _bar(row: Bar, axis: Axis, width: int) -> Text:
+    letters = [" "] * width
+    for kind in ("around", "pause", "work"):  # what worked is seen, however short it was
+        for span in row.spans:
+            if span.kind == kind:
+                first = min(int(axis.at(span.begin) * width), width - 1)
+                for column in range(first, max(first + 1, round(axis.at(span.end) * width))):
+                    letters[column] = BAR_LETTERS[kind]
+    return Text("".join(letters).rstrip(), style=STATUS_STYLE.get(row.status, ""))
+
+
 def _line(text: Text) -> Text:
-    """One line, cut where the terminal ends; --json has the whole."""
+    """One line, cut where the terminal ends; --full has the whole."""
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
-
-
-def _call(call: Any) -> Text:
-    text = short_json(call.args, 100).append(" → ")
-    if call.error:
-        return text.append(f"{call.error['code']}", style="red")
-    return text.append_text(short_json(call.result, 100))
