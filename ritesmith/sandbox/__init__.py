@@ -23,10 +23,11 @@ from typing import Any
 from ritesmith.errors import InvalidInput, SandboxError
 from ritesmith.models import JSON, Finding, HostCall, HostError, HostReply, Limits, Outcome, Where
 from ritesmith.sandbox import messages
+from ritesmith.sandbox.profile import LineFuel, Profile, read_profile
 from ritesmith.sandbox.supervisor import DeadlinePassed, Pool, WorkerLost, WorkerProcess, read_json
 from ritesmith.sandbox.tokens import one_line
 
-__all__ = ["GrantDenied", "Sandbox", "offered_names"]
+__all__ = ["GrantDenied", "LineFuel", "Profile", "Sandbox", "offered_names"]
 
 SOURCE_BYTES_MAX = 64 * 1024
 INPUT_BYTES_MAX = 16 * 1024 * 1024
@@ -37,6 +38,9 @@ OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 COMPILE_SECONDS = 5.0
 COUNT_MAX, SECONDS_MAX = 2**62, 1e6
 """What Lua's integers and the system's timers can hold; a limit beyond is no limit."""
+PROFILE_BYTES_MAX = 4 * 1024 * 1024
+PROFILE_SLOWER, PROFILE_SECONDS_MAX = 100, 60.0
+"""A profile looks at every instruction: its deadline is so many times the script's own, up to so many seconds."""
 HOST_FUNCTION = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 HEAD = re.compile(rb"([a-z_]{1,20}) (\d{1,19}) (\d{1,19}) (\d{1,19}) (\d{1,19})")
 ENDED = frozenset(
@@ -90,6 +94,7 @@ class Sandbox:
         results: Sequence[HostReply] = (),
         on_recorded: Callable[[int, str, JSON], None] | None = None,
         seed: int = 0,
+        on_profile: Callable[[Profile], object] | None = None,
     ) -> Outcome:
         """Run one capability on one input; return how it ended: its output, or one error of a closed list.
 
@@ -98,6 +103,10 @@ class Sandbox:
         was asked), and by `host` from then on. An exception of those two other than `GrantDenied` drops the execution
         and passes through. The same source, input, context, results and seed give the same outcome, fuel included;
         only `deadline` and `worker_lost` depend on the world.
+
+        `on_profile` gets what each line spent (not where the execution was dropped, denied or killed). That looks at
+        every instruction: the outcome is the same, fuel included (but for `memory_bytes`, and the line at which memory
+        ran out), and comes later, so the deadline is longer.
         """
         refused = refuse_source(source)
         if refused:
@@ -114,7 +123,12 @@ class Sandbox:
         for function in functions:
             if not HOST_FUNCTION.match(function):
                 raise InvalidInput(f"{function!r} is not the name of a host function, such as 'store.get'")
-        request = _Request(name, source, texts, frozenset(functions), limits, host, results, on_recorded, seed)
+        if on_profile is not None:
+            seconds = limits.deadline_seconds
+            longer = max(seconds, min(seconds * PROFILE_SLOWER, PROFILE_SECONDS_MAX))
+            limits = limits.model_copy(update={"deadline_seconds": longer})
+        offered = frozenset(functions)
+        request = _Request(name, source, texts, offered, limits, host, results, on_recorded, seed, on_profile)
         group = context.get("run_id") if context else None
         with self._pool.turns.take(group if isinstance(group, str) else threading.get_ident()):
             try:
@@ -264,7 +278,9 @@ class _Request:
         results: Sequence[HostReply],
         on_recorded: Callable[[int, str, JSON], None] | None,
         seed: int,
+        on_profile: Callable[[Profile], object] | None,
     ) -> None:
+        self.on_profile = on_profile
         self.name = name
         self.source = source
         self.functions = functions
@@ -287,12 +303,13 @@ class _Request:
         ]
         self.frame = " ".join(map(str, header)).encode() + b"\n" + b"".join(texts)
         self.most = max(min(limits.output_bytes, OUTPUT_BYTES_MAX), 2 * HOST_BYTES_MAX) + 64 * 1024
+        self.most += PROFILE_BYTES_MAX if on_profile is not None else 0
 
     def execute(self, worker: WorkerProcess) -> Outcome:
         """Run on this worker; WorkerLost, DeadlinePassed, or _Abandoned around what the caller's functions raised."""
         self.calls = 0
         left = min(self.limits.deadline_seconds, SECONDS_MAX)
-        kind, payload = b"R", self.frame
+        kind, payload = b"R" if self.on_profile is None else b"P", self.frame
         while True:
             began = time.monotonic()
             worker.send(kind, payload, left)
@@ -300,8 +317,13 @@ class _Request:
             began = time.monotonic()
             kind, payload = worker.receive(left, self.most)
             left = max(0.0, left - (time.monotonic() - began))
-            if kind == b"r":
+            if kind == b"r" and self.on_profile is None:
                 return self._result(payload)
+            if kind == b"p" and self.on_profile is not None:
+                profile, payload = _profile(payload)
+                outcome = self._result(payload)
+                self.on_profile(profile)
+                return outcome
             if kind != b"h":
                 raise WorkerLost("the worker answered something else")
             reply = self._answer(worker, payload)
@@ -487,6 +509,17 @@ def _head(payload: bytes) -> tuple[dict[str, Any], bytes]:
     if line >= 2**31 or max(fuel, memory, calls) >= 2**63:
         raise WorkerLost("the worker's account is beyond what it can count")
     return {"status": status, "line": line or None, "fuel": fuel, "memory": memory, "calls": calls}, text
+
+
+def _profile(payload: bytes) -> tuple[Profile, bytes]:
+    """A profile, and the result behind it."""
+    size, _, rest = payload.partition(b"\n")
+    if not size.isdigit() or len(size) > 9 or int(size) > len(rest):
+        raise WorkerLost("the worker answered something else")
+    profile = read_profile(rest[: int(size)].decode("ascii", "replace"))
+    if profile is None:
+        raise WorkerLost("the worker's profile is none")
+    return profile, rest[int(size) :]
 
 
 def refuse_source(source: str) -> str:

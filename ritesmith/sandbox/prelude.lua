@@ -22,6 +22,8 @@ local raw_random, raw_randomseed = math.random, math.randomseed
 
 local CHUNK = "capability"
 local FUEL_STEP = 1000
+-- What else calls the hook, and how many instructions pass from one call to the next.
+local hook_mask, hook_step = "", FUEL_STEP
 -- A coroutine counts from zero, so up to FUEL_STEP instructions of each go unseen; this pays for them.
 local COROUTINE_FUEL = 1200
 local HOST_BYTES_MAX = 1024 * 1024
@@ -81,6 +83,65 @@ end
 local function charge(amount)
   fuel = fuel + amount
   if fuel > fuel_max then stop("fuel") end
+end
+
+-- The profile is a mode of its own: there the hook is called for each instruction, line and return, and does for every
+-- FUEL_STEP of a coroutine what it does otherwise. Lua counts the hook's own instructions too: 15, and 16 where the heap
+-- has a new peak. It leaves no garbage, or the collector would run at other times than without a profile.
+local HOOK_FUEL = 15
+local instructions, charges, charged_before, fuel_of_input, uncounted, overhead
+local passed_of = raw_setmetatable({}, { __mode = "k" })
+local counting_hook = hook
+
+-- Where the script is, or was when it called us; 0 before it begins. After a return that has to be looked up.
+local line_now, line_unknown = 0, false
+-- The text that an error at a line begins with -> the line. Once such a text is there, making it again takes no memory.
+local line_of = {}
+
+local function look_up_line()
+  for level = 4, 20 do
+    local _, place = raw_pcall(error, "", level)
+    if place ~= "" then
+      if not line_of[place] then line_of[place] = tointeger(match(place, ":(%d+): $")) end
+      line_now = line_of[place]
+      break
+    end
+  end
+  line_unknown = false
+end
+
+local function profiling_hook(event, line)
+  if dead then stop() end
+  if event == "line" then
+    -- The instruction that was counted just now is the first of this line. Our own code has no lines.
+    if line then
+      instructions[line_now] = instructions[line_now] - 1
+      instructions[line] = (instructions[line] or 0) + 1
+      line_now = line
+    end
+    return
+  elseif event ~= "count" then
+    line_unknown = true
+    return
+  end
+  if line_unknown then look_up_line() end
+  instructions[line_now] = (instructions[line_now] or 0) + 1
+  if fuel ~= charged_before then
+    charges[line_now] = (charges[line_now] or 0) + fuel - charged_before
+    charged_before = fuel
+  end
+  uncounted = uncounted + 1
+  local thread = raw_running()
+  local passed = (passed_of[thread] or 0) + 1
+  if passed == FUEL_STEP then
+    uncounted = uncounted - FUEL_STEP
+    charged_before = fuel + FUEL_STEP
+    local peak = heap_peak
+    counting_hook()
+    passed = heap_peak > peak and HOOK_FUEL + 1 or HOOK_FUEL
+    uncounted, overhead = uncounted + passed, overhead + passed
+  end
+  passed_of[thread] = passed
 end
 
 -- "memory" or "stack" if that is what a caught error says; these end the execution as the other limits do.
@@ -445,7 +506,7 @@ local function create(f)
   if type(f) ~= "function" then expected(1, "create", "function", f) end
   charge(COROUTINE_FUEL)
   local thread = raw_create(f)
-  sethook(thread, hook, "", FUEL_STEP)
+  sethook(thread, hook, hook_mask, hook_step)
   return thread
 end
 
@@ -882,10 +943,11 @@ function driver.start()
     return ended("bad_input", json_problem(problem) or shown_problem(problem), nil)
   end
   fuel = (#input + #context) >> 3
+  fuel_of_input, charged_before = fuel, fuel
   if fuel > fuel_max then return ended("fuel", "", nil) end
   input, context = nil, nil
   main = raw_create(body)
-  sethook(main, hook, "", FUEL_STEP)
+  sethook(main, hook, hook_mask, hook_step)
   return went(raw_resume(main))
 end
 
@@ -907,6 +969,27 @@ end
 -- The outcome when not even the driver had memory left; called with the limit lifted.
 function driver.exhausted() return failed("not enough memory") end
 
+-- Count for each line what it spends, from the start that comes.
+function driver.profile()
+  instructions, charges, fuel_of_input, charged_before, uncounted, overhead = {}, {}, 0, 0, 0, 0
+  hook, hook_mask, hook_step = profiling_hook, "lr", 1
+end
+
+-- What was counted: fuel of the input, fuel of the output (or of what ended it), instructions of the script that no
+-- FUEL_STEP holds, instructions of the hook that one holds; then lines "line instructions charges".
+function driver.profiled()
+  local rest = fuel - charged_before
+  if dead and rest > 0 then
+    local line = dead_line or 0
+    instructions[line] = instructions[line] or 0
+    charges[line] = (charges[line] or 0) + rest
+    rest = 0
+  end
+  local told = {}
+  for line, count in next, instructions do told[#told + 1] = line .. " " .. count .. " " .. (charges[line] or 0) end
+  return concat({ fuel_of_input, rest, uncounted, overhead }, " ") .. "\n" .. concat(told, "\n")
+end
+
 -- ---------------------------------------------------------------- the real globals
 
 -- lupa looks up `debug.traceback` there for each call; nothing else of ours or the script's does.
@@ -914,4 +997,4 @@ local globals = _G
 for name in next, globals do globals[name] = nil end
 
 return driver.compile, driver.dump, driver.offered, driver.provide, driver.prepare, driver.start, driver.take_reply,
-  driver.continue, driver.spent, driver.exhausted
+  driver.continue, driver.spent, driver.exhausted, driver.profile, driver.profiled

@@ -1,7 +1,8 @@
 """The parent's side of the sandbox: starts workers, hands them scripts, kills them at the deadline, judges answers.
 
-Frames, both ways: length (4 bytes, big-endian), kind (1 byte), payload. To the worker: R run, A answer to a host call,
-X give up, C compile, D stripped bytecode, N offered names. From it: `!` hello, h host call, r result, c, d, e, n.
+Frames, both ways: length (4 bytes, big-endian), kind (1 byte), payload. To the worker: R run, P run and profile, A
+answer to a host call, X give up, C compile, D stripped bytecode, N offered names. From it: `!` hello, h host call, r
+result, p profile and result, c, d, e, n.
 Whatever a worker sends is read as hostile: a script that has taken it over can say anything, and gains nothing by it.
 """
 

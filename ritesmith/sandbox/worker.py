@@ -46,7 +46,8 @@ class Runtime:
             functions = parts[0](*parts[1:], prelude[-1])
         self.lua = lua
         self.compile, self.dump, self.offered, self.provide, self.prepare = functions[:5]
-        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[5:]
+        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[5:10]
+        self.profile, self.profiled = functions[10:]
 
 
 def _refuse_attribute(_object: object, _name: object, _setting: bool) -> None:
@@ -158,7 +159,7 @@ class Worker:
         self.spare = Runtime(lupa, self.prelude)
 
     def serve(self) -> None:
-        answers = {b"R": self.run, b"C": self.compile, b"D": self.dump, b"N": self.names}
+        answers = {b"R": self.run, b"P": self.profile, b"C": self.compile, b"D": self.dump, b"N": self.names}
         while True:
             kind, payload = self.channel.receive()
             answers[kind](payload)
@@ -180,7 +181,12 @@ class Worker:
         self.libraries.provide(self.spare, b"_G")
         self.channel.send(b"n", self.spare.offered())
 
-    def run(self, payload: bytes) -> None:
+    def profile(self, payload: bytes) -> None:
+        """One execution as `run` does it, in which each line's share of the fuel is counted; that is told first."""
+        self.spare.profile()
+        self.run(payload, profiled=True)
+
+    def run(self, payload: bytes, profiled: bool = False) -> None:
         """One execution. The payload's first line: fuel, host calls, output bytes, memory bytes, seed, seconds, the
         sizes of source, input and context, names of host functions. The three texts stand behind it."""
         cut = payload.index(b"\n")
@@ -202,7 +208,13 @@ class Worker:
             self.spare.lua.set_max_memory(0)
             answer = self.spare.exhausted()
         signal.setitimer(signal.ITIMER_PROF, 0)
-        self.channel.send(b"r", _result(answer))
+        result = _result(answer)
+        if profiled and answer[0] != b"abandoned":
+            self.spare.lua.set_max_memory(0)
+            told = self.spare.profiled()
+            self.channel.send(b"p", b"%d\n%s%s" % (len(told), told, result))
+        else:
+            self.channel.send(b"r", result)
 
     def _run(self, numbers: list[int], texts: list[bytes], functions: bytes) -> tuple[Any, ...]:
         runtime = self.spare
