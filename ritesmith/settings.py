@@ -5,12 +5,13 @@ Nothing is reached that does not stand there, except public HTTPS hosts that a g
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ritesmith.models import Value
 from ritesmith.toml_file import read_toml
@@ -18,9 +19,36 @@ from ritesmith.toml_file import read_toml
 FILE = "ritesmith.toml"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Strict: TOML tells true from 1 and "443" from 443, and so do we.
+Count = Annotated[int, Field(strict=True, ge=1)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=3600)]
+Price = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _one_line(text: str) -> str:
+    # A header ends where its line does, in any alphabet.
+    if not text.strip() or re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
+        raise ValueError("it must be one line of text, and not empty")
+    return text
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:\[\]-]+", text):
+        raise ValueError(f"{text!r} is no host name")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Host = Annotated[str, AfterValidator(_host_name)]
+CREDENTIALS = frozenset(
+    {"password", "passwd", "pwd", "sslpassword", "passphrase", "token", "access_token", "auth_token", "secret"}
+    | {"client_secret", "key", "api_key", "apikey", "api-key", "access_key"}
+)
+"""Names of URL parameters whose values are no settings, but secrets."""
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class HttpSettings(Value):
@@ -29,12 +57,12 @@ class HttpSettings(Value):
     networks: tuple[str, ...] = ()
     """Addresses that are not public and may be reached all the same, such as "10.1.0.0/16"."""
     ports: tuple[Port, ...] = (443,)
-    plain: tuple[str, ...] = ()
+    plain: tuple[Host, ...] = ()
     """Hosts that may be spoken to without TLS."""
     connect_seconds: Seconds = 10.0
     read_seconds: Seconds = 30.0
     total_seconds: Seconds = 60.0
-    bytes_max: int = Field(default=1024 * 1024, ge=1)
+    bytes_max: Count = 1024 * 1024
     """The most that is taken of an answer, after decompression."""
 
     @field_validator("networks")
@@ -48,11 +76,11 @@ class HttpSettings(Value):
 class EmailSettings(Value):
     """`[email]`: the SMTP server that `email.send` speaks to."""
 
-    host: str
+    host: Host
     port: Port = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
-    sender: str
-    user: str | None = None
+    sender: Line
+    user: Line | None = None
     password: SecretName | None = None
     """The name of a secret."""
     certificates: str | None = None
@@ -73,7 +101,7 @@ class SqlSettings(Value):
     """`sqlite:PATH` or `postgresql://user@host/database`."""
     password: SecretName | None = None
     seconds: Seconds = 10.0
-    rows_max: int = Field(default=1000, ge=1, le=100_000)
+    rows_max: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 1000
 
     @field_validator("url")
     @classmethod
@@ -81,7 +109,7 @@ class SqlSettings(Value):
         scheme, _, rest = url.partition(":")
         if scheme not in ("sqlite", "postgresql", "postgres") or not rest:
             raise ValueError("a database is sqlite:PATH or postgresql://USER@HOST/NAME")
-        if scheme != "sqlite" and (urlsplit(url).password is not None or "password=" in url):
+        if scheme != "sqlite" and (urlsplit(url).password is not None or _credentials_in(url)):
             raise ValueError("a password does not stand in the settings: name a secret in 'password'")
         return url
 
@@ -90,18 +118,18 @@ class FileRoot(Value):
     """`[files.NAME]`: a folder that `file.read`, and with `write` also `file.write`, may use."""
 
     path: str = Field(pattern=r"^[^\x00]+$")
-    write: bool = False
-    bytes_max: int = Field(default=1024 * 1024, ge=1)
+    write: Flag = False
+    bytes_max: Count = 1024 * 1024
 
 
 class LlmSettings(Value):
     """`[llm]`: the model server that `llm.complete` speaks to, and the most that one run may spend there."""
 
     base_url: str | None = None
-    model: str
+    model: Line
     key: SecretName | None = None
-    tokens_per_run: int = Field(default=20_000, ge=1)
-    cost_per_run: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_run: Count = 20_000
+    cost_per_run: float | None = Field(default=None, strict=True, gt=0, allow_inf_nan=False)
     price_in: Price | None = None
     """For a million tokens, in the currency of `cost_per_run`."""
     price_out: Price | None = None
@@ -133,7 +161,7 @@ class McpTool(Value):
     """`[mcp.NAME.tools.TOOL]`: a person's word on one tool."""
 
     effect: Literal["pure", "read", "write"] = "write"
-    idempotent: bool = False
+    idempotent: Flag = False
 
 
 class McpSettings(Value):
@@ -146,7 +174,7 @@ class McpSettings(Value):
     secrets: dict[str, SecretName] = Field(default={})
     """Environment variable, or header for a server that speaks HTTP -> name of a secret."""
     seconds: Seconds = 30.0
-    bytes_max: int = Field(default=256 * 1024, ge=1)
+    bytes_max: Count = 256 * 1024
     tools: dict[Name, McpTool] = Field(default={})
 
     @field_validator("url")
@@ -160,6 +188,14 @@ class McpSettings(Value):
     def _has_one_way(self) -> Self:
         if bool(self.command) == (self.url is not None):
             raise ValueError("an MCP server has either a 'command' that starts it, or a 'url'")
+        if self.command and not self.command[0].strip():
+            raise ValueError("the first word of 'command' is the program, and it is empty")
+        if any("\x00" in word for word in self.command):
+            raise ValueError("a word of 'command' holds a zero byte, which no program can be given")
+        what, pattern = ("an environment variable", VARIABLE_NAME) if self.command else ("a header", HEADER_NAME)
+        for name in self.secrets:
+            if not pattern.fullmatch(name):
+                raise ValueError(f"{name!r} in 'secrets' is no name of {what}")
         return self
 
 
@@ -167,8 +203,13 @@ def _check_url(url: str, what: str, example: str, place: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{what} is an http or https URL, such as {example}")
-    if parts.password is not None:
+    if "@" in parts.netloc or _credentials_in(url):
         raise ValueError(f"a password does not stand in the settings: name a secret in '{place}'")
+
+
+def _credentials_in(url: str) -> bool:
+    """Whether a URL's parameters name a secret, however they are spelled."""
+    return any(name.lower() in CREDENTIALS for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True))
 
 
 class Settings(Value):
