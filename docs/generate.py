@@ -1,8 +1,8 @@
 """Writes what the documentation takes from the code: JSON Schemas of the two formats, and the tables made from them.
 
-`python docs/generate.py` writes guardrails/schemas/*.json, docs/host-functions.md, and between the marks
-`<!-- fields: NAME -->` and `<!-- end -->` of the other pages the table of that model. With `--check` it writes nothing
-and exits with 1 if something would change. The meaning of a field is the text below it in `ritesmith/models.py`.
+`python docs/generate.py` writes guardrails/schemas/*.json, docs/host-functions.md, docs/settings.md, and between the
+marks `<!-- fields: NAME -->` and `<!-- end -->` of the other pages the table of that model. With `--check` it writes
+nothing and exits with 1 if something would change. The meaning of a field is the text below it in models.py.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from ritesmith import models
 from ritesmith.hosts import CATALOG, describe
+from ritesmith.settings_table import SETTINGS, TABLES, Setting, table_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("workflow-reference.md", "capability-reference.md")
@@ -50,6 +51,7 @@ def generated() -> Iterator[tuple[Path, str]]:
         file = ROOT / "docs" / page
         yield file, MARKED.sub(lambda mark: mark[1] + fields(parts[mark[2]]) + mark[4], file.read_text("utf-8"))
     yield ROOT / "docs" / "host-functions.md", host_functions()
+    yield ROOT / "docs" / "settings.md", settings()
 
 
 # ---------------------------------------------------------------- schemas
@@ -251,6 +253,52 @@ def _but(word: str, cases: dict[str, tuple[Any, ...]]) -> str:
     ]
     return f"; {word} with {' or '.join(told)}" if told else ""
 
+
+# ---------------------------------------------------------------- settings
+
+
+def settings() -> str:
+    parts = [_SETTINGS_HEAD, "| setting | flag | variable | default | meaning |\n|---|---|---|---|---|\n"]
+    for each in SETTINGS:
+        if not each.file:
+            variables = ", ".join(f"`{name}`" for name in each.variables) or "-"
+            flag = f"`{each.flag}`" if each.flag else "-"
+            parts.append(f"| {each.name} | {flag} | {variables} | {each.default or '-'} | {_cell(each.about)} |\n")
+    parts.append(_FILE_HEAD)
+    for table, about in TABLES.items():
+        parts.append(f"\n### [{table}]\n\n{about[0].upper() + about[1:]}.\n\n")
+        parts.append("| key | default | example | meaning |\n|---|---|---|---|\n")
+        parts += [_setting(each) for each in SETTINGS if each.file and table_of(each) == table]
+    return "".join(parts)
+
+
+def _setting(setting: Setting) -> str:
+    default = f"`{setting.default}`" if setting.default else "-"
+    example = f"`{setting.example}`" if setting.example else "-"
+    return f"| `{setting.name.rpartition('.')[2]}` | {default} | {example} | {_cell(setting.about)} |\n"
+
+
+_SETTINGS_HEAD = """# Settings
+
+A value is taken from a flag, else from the environment, else from `ritesmith.toml` beside the registry file, else it is
+the default. `ritesmith config show --origin` shows what holds and where it comes from, `ritesmith config path` where
+the file lies, and `ritesmith init` writes one with every setting, commented. What the file says and is no setting is
+refused with the near miss; a variable that begins with `RITESMITH_` and is no setting is warned of.
+
+This page is made from [ritesmith/settings_table.py](../ritesmith/settings_table.py) by `python docs/generate.py`.
+
+## By flag and variable
+
+"""
+
+_FILE_HEAD = """
+A secret `MAIL` is the variable `RITESMITH_SECRET_MAIL`, or a line `MAIL = "..."` of `secrets.toml` beside the settings,
+with mode 600. Settings hold the names of secrets only: a password in a URL is refused.
+
+## In ritesmith.toml
+
+A part in capitals is a name of your own.
+"""
 
 _HEAD = """# Host functions
 

@@ -98,6 +98,7 @@ def examine(registry: Path, environment: Mapping[str, str], *, live: bool = Fals
         yield _done("registry", "verify", lambda: verified(place))
         yield _done("runs", "durability", lambda: durability(scratch))
         yield _done("project", "settings", lambda: settings(place.folder))
+        yield _done("project", "variables", lambda: variables(environment))
         yield _done("project", "policy", lambda: policy(place.folder))
         yield _done("project", "secrets", lambda: secrets(place.folder))
         yield _done("project", "signing key", lambda: signing_key(environment))
@@ -538,6 +539,15 @@ def settings(folder: Path) -> Found:
         return Found("skip", f"there is no {FILE} beside the registry file; defaults hold")
     load_settings(folder)
     return Found("pass", f"'{folder / FILE}'")
+
+
+def variables(environment: Mapping[str, str]) -> Found:
+    from ritesmith.settings_table import unknown_variables
+
+    odd = [name + (f" (did you mean {near}?)" if near else "") for name, near in unknown_variables(environment)]
+    if odd:
+        return Found("warn", f"no settings: {', '.join(odd)}", "see all of them: ritesmith config show")
+    return Found("pass", "every RITESMITH_ variable is a setting")
 
 
 def policy(folder: Path) -> Found:

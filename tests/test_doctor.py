@@ -35,6 +35,7 @@ ALL = [
     ("registry", "verify"),
     ("runs", "durability"),
     ("project", "settings"),
+    ("project", "variables"),
     ("project", "policy"),
     ("project", "secrets"),
     ("project", "signing key"),
@@ -333,6 +334,12 @@ def test_settings_a_policy_and_secrets_that_are_wrong_fail(cli, place):
     assert done.code == 0
     assert "long enough" not in done.out
     assert "1 secrets" in one(done, "secrets")["message"]
+
+
+def test_a_variable_that_is_no_setting_is_told():
+    found = doctor.variables({"RITESMITH_BD": "x", "RITESMITH_SECRET_ANY": "x", "PATH": "x"})
+    assert (found.status, found.message) == ("warn", "no settings: RITESMITH_BD (did you mean RITESMITH_DB?)")
+    assert doctor.variables({"RITESMITH_DB": "x"}).status == "pass"
 
 
 def test_a_signing_key_that_others_can_read_fails(tmp_path):

@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json" in words
     sys.stdout = _forgiving(sys.stdout)
     sys.stderr = _forgiving(sys.stderr)
+    _warn_of_variables()
     try:
         code = ritesmith.main(words, prog_name="ritesmith", standalone_mode=False)
         sys.stdout.flush()
@@ -63,6 +64,17 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last door: no traceback reaches a user who did not ask for one
         return _defect(error, as_json)
     return code if isinstance(code, int) else 0
+
+
+def _warn_of_variables() -> None:
+    odd = [name for name in os.environ if name.startswith("RITESMITH_")]
+    if not odd:
+        return
+    from ritesmith.settings_table import unknown_variables
+
+    for name, near in unknown_variables(odd):
+        meant = f"; did you mean {near}?" if near else ""
+        click.echo(visible(f"Warning: there is no setting {name}{meant}"), err=True)
 
 
 def _defect(error: Exception, as_json: bool) -> int:

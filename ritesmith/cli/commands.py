@@ -16,6 +16,7 @@ from ritesmith import __version__
 from ritesmith.cli import artifacts, runs
 from ritesmith.cli.doctor import doctor
 from ritesmith.cli.options import Group, emit, json_of, talk, with_app, with_json
+from ritesmith.cli.project import config, init
 from ritesmith.errors import ForgeError, InvalidInput
 
 if TYPE_CHECKING:
@@ -46,23 +47,7 @@ def ritesmith(context: click.Context, db: str | None) -> None:
 # ---------------------------------------------------------------- beginning
 
 
-@ritesmith.command()
-@click.option("--demo", is_flag=True, help="Seed four orders, and write order.json and refund_examples.json.")
-@with_json
-@click.pass_obj
-def init(db: str | None, demo: bool, as_json: bool) -> None:
-    """Make the registry here, with the bundled library.
-
-    With --demo also the documents of the refund example. Nothing that exists is overwritten.
-    """
-    from ritesmith.app import RiteSmith
-    from ritesmith.cli import show
-
-    # Here, not in some folder above: init makes a place of its own.
-    with RiteSmith.open(db or "registry.db", on_install=talk) as app:
-        done = app.init_demo(Path.cwd()) if demo else {}
-        told = {"registry": str(app.path), "artifacts": len(app.registry.names()), **done}
-        emit(told) if as_json else show.init(told, demo)
+ritesmith.add_command(init)
 
 
 @ritesmith.command()
@@ -409,4 +394,5 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
     return 0 if reply["status"] == "ok" else 7
 
 
-ritesmith.add_command(doctor)
+for each in (config, doctor):
+    ritesmith.add_command(each)

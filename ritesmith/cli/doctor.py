@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ritesmith.cli.options import emit, with_json
-from ritesmith.errors import NotFound
+from ritesmith.cli.options import emit, here, with_json
 
 if TYPE_CHECKING:
     from ritesmith.doctor import Check
@@ -39,12 +37,8 @@ def doctor(db: str | None, live: bool, as_json: bool) -> int:
     from ritesmith.db import find_db
     from ritesmith.doctor import examine
 
-    try:
-        registry = find_db(db, Path.cwd(), os.environ)
-    except FileNotFoundError:
-        raise NotFound("the folder that this was started in is gone", hint="change to another folder") from None
     done: list[Check] = []
-    for check in examine(registry, os.environ, live=live):
+    for check in examine(find_db(db, here(), os.environ), os.environ, live=live):
         if not as_json:
             _show(check, new_group=not done or done[-1].group != check.group)
         done.append(check)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ritesmith.errors import InvalidInput
+from ritesmith.errors import InvalidInput, NotFound
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +65,14 @@ def with_app(command: F) -> Callable[..., Any]:
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return wrapped
+
+
+def here() -> Path:
+    """The folder that this was started in; NotFound where it is gone."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise NotFound("the folder that this was started in is gone", hint="change to another folder") from None
 
 
 def talk(text: str) -> None:

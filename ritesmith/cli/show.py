@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,23 +39,24 @@ CANDIDATES_SHOWN = 3
 # ---------------------------------------------------------------- registry and forge
 
 
-def init(told: Mapping[str, Any], demo: bool) -> None:
+def init(told: Mapping[str, Any], demo: bool, folder: str) -> None:
     out.print(f"{escape(told['registry'])}: {told['artifacts']} artifacts", soft_wrap=True)
-    if not demo:
-        out.print('next: ritesmith forge "what you want"', soft_wrap=True)
-        return
-    out.print(f"{told['documents']} documents seeded: ritesmith store list", soft_wrap=True)
-    for name in told["written"]:
-        out.print(f"wrote {name}")
+    if told["written"]:
+        out.print(f"wrote {', '.join(told['written'])}", soft_wrap=True)
     for name in told["kept"]:
         out.print(f"kept {name}, which was there")
+    if demo:
+        out.print(f"{told['documents']} documents seeded: ritesmith store list", soft_wrap=True)
+    lines = ['ritesmith forge "what you want"', "ritesmith doctor"]
+    if demo:
+        lines = [
+            'ritesmith forge "process an order refund, with approval above 100" --examples refund_examples.json',
+            "ritesmith run orders.refund --input @order.json",
+            "ritesmith runs",
+        ]
     out.print("\nnext:")
-    for line in (
-        'ritesmith forge "process an order refund, with approval above 100" --examples refund_examples.json',
-        "ritesmith run orders.refund --input @order.json",
-        "ritesmith runs",
-    ):
-        out.print(f"  {line}", soft_wrap=True)
+    for line in ([f"cd {shlex.quote(folder)}"] if folder else []) + lines:
+        out.print(f"  {escape(line)}", soft_wrap=True)
 
 
 def forge(report: Mapping[str, Any], explain: bool = False) -> None:
