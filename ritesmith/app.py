@@ -404,6 +404,12 @@ class RiteSmith(Artifacts, Runs):
         """
         return self._publish_own(self._passed(file), breaking=breaking, anyway=anyway)
 
+    def import_definition(self, source: str, file: Path, **how: Any) -> dict[str, Any]:
+        """Turn a definition of another engine into files, and publish them on demand: see `importing`."""
+        from ritesmith.importing import import_definition
+
+        return import_definition(self, source, file, **how)
+
     def _publish_own(self, checked: Checked, *, breaking: bool = False, anyway: bool = False) -> Published:
         with transaction(self.connection):
             known = checked.capability is not None and self.registry.has(digest_of_text(checked.capability.source))

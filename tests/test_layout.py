@@ -53,6 +53,8 @@ MAY_IMPORT = {
     "run_compare": VALUES | {"compare", "trace"},
     "diagram": VALUES | {"trace"},
     "forge": VALUES | {"contract", "expr", "json_text", "schemas", "forge"},
+    "migrate": VALUES | {"contract", "expr", "json_text", "migrate"},
+    "importing": VALUES | {"contract", "db", "intake", "migrate"},
     "testing": VALUES,
     "doctor": VALUES
     | {"app", "db", "guard", "hosts", "intake", "model_server", "sandbox", "settings", "settings_table", "signing"},

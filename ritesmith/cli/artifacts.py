@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from ritesmith.signing import Keys
 
 REJECTED = 5
-"""Exit code of `verify` when it has found something: that of Rejected."""
+"""Exit code of `verify` when it has found something, and of `import` when something was lost: that of Rejected."""
+FOREIGN = ("trama",)
+"""As `migrate.SOURCES`, which is not imported before it is used."""
 
 
 # ---------------------------------------------------------------- looking
@@ -196,17 +198,65 @@ def export(app: RiteSmith, reference: str, output: Path | None, as_json: bool) -
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "source", type=click.Choice(FOREIGN), help="FILE is a definition of this engine, as JSON.")
+@click.option("--name", help="With --from: the workflow's name [imported.NAME, by the name in FILE].")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    help="With --from: NAME, which may be spoken to where data gives the host, or OLD=NEW; repeatable.",
+)
+@click.option("--callback-url", default="", help="With --from: what takes callbacks, for `ritesmith deliver`.")
+@click.option("--output", type=click.Path(path_type=Path), help="With --from: the folder to write beneath [this one].")
+@click.option("--force", is_flag=True, help="With --from: write over files that are there.")
+@click.option("--accept-loss", is_flag=True, help="With --from: write it though something could not be carried over.")
+@click.option("--publish", is_flag=True, help="With --from: publish it, when guard and trial pass.")
 @click.option(
     "--namespace", "namespaces", multiple=True, help="Enter it though others have published there; repeatable."
 )
 @click.option("--by", help="Who says so [the user's name].")
 @with_json
 @with_app
-def import_(app: RiteSmith, file: Path, namespaces: tuple[str, ...], by: str | None, as_json: bool) -> None:
-    """Take over what a bundle FILE brings: all of it, or nothing.
+def import_(
+    app: RiteSmith,
+    file: Path,
+    source: str | None,
+    namespaces: tuple[str, ...],
+    by: str | None,
+    as_json: bool,
+    output: Path | None,
+    **how: Any,
+) -> int:
+    """Take over what a bundle FILE brings, or with --from what a definition of another engine says.
 
-    Its key must be trusted, and all of it passes the guard, the trial and the policy here.
+    A bundle: all of it, or nothing. Its key must be trusted, and all of it passes the guard, the trial and the policy
+    here.
+
+    With --from, FILE becomes a workflow and the capabilities that it needs, as files beneath workflows/ and
+    capabilities/, and every difference is reported: same, changed or lost. When something is lost nothing is written,
+    and the exit code is 5, unless you accept it (--accept-loss).
+
+    \b
+    ritesmith import orders.refund-3.bundle
+    ritesmith import --from trama checkout.json --host 127.0.0.1:5003=shop.example.com
     """
+    if source is None:
+        given = [name for name, value in {**how, "output": output}.items() if value]
+        if given:
+            names = {"hosts": "host", "accept_loss": "accept-loss", "callback_url": "callback-url"}
+            raise click.UsageError(f"--{names.get(given[0], given[0])} goes with --from.")
+        _import_bundle(app, file, namespaces, by, as_json)
+        return 0
+    if namespaces or by:
+        raise click.UsageError(f"{'--namespace' if namespaces else '--by'} goes with a bundle, not with --from.")
+    from ritesmith.cli import show_import
+
+    told = app.import_definition(source, file, folder=output, **how)
+    emit(told) if as_json else show_import.imported(told)
+    return 0 if told["written"] else REJECTED
+
+
+def _import_bundle(app: RiteSmith, file: Path, namespaces: tuple[str, ...], by: str | None, as_json: bool) -> None:
     told = app.import_file(file, namespaces=namespaces, by=by)
     if as_json:
         emit(told)
