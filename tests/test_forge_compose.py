@@ -337,11 +337,13 @@ def test_the_order_of_the_catalog_changes_nothing() -> None:
 
 
 def test_six_capabilities_are_ordered_by_their_data_and_seven_stay_as_they_were_said() -> None:
-    chain = [contract(f"chain.s{n}", f"perform stage{'abcdefgh'[n]}", {f"part_{n}": TEXT}, {f"part_{n + 1}": TEXT})
-             for n in range(7)]  # fmt: skip
+    chain = [
+        contract(f"chain.s{n}", f"perform stage{name} on a part", {f"part_{n}": TEXT}, {f"part_{n + 1}": TEXT})
+        for n, name in enumerate("abcdefg")
+    ]
 
     def backwards(count: int) -> list[str]:
-        said = ", ".join(f"run stage{'abcdefgh'[n]}" for n in reversed(range(count)))
+        said = ", ".join(f"run stage{'abcdefgh'[n]} on the part" for n in reversed(range(count)))
         known = [each.model_copy(update={"intent": each.intent.replace("perform", "run")}) for each in chain[:count]]
         return [node["capability"] for node in steps(made(said, known))]
 
@@ -352,8 +354,8 @@ def test_six_capabilities_are_ordered_by_their_data_and_seven_stay_as_they_were_
 def test_many_clauses_of_many_meanings_are_not_all_combined() -> None:
     """Three capabilities for each of forty clauses: more combinations than could ever be looked at."""
     catalog = [contract(f"stats.sum{n}", "sum of the numbers", {"values": ROWS}, {"total": NUMBER}) for n in range(3)]
-    result = made("sum and " * 39 + "sum", catalog)
-    assert [len(draft["nodes"]) for draft in result.drafts] == [40] * 5
+    result = made("sum the values and " * 39 + "sum the values", catalog)
+    assert [len(draft["nodes"]) for draft in result.drafts] == [41] * 5
     assert len({json.dumps(draft["nodes"]) for draft in result.drafts}) == 5
 
 

@@ -1,8 +1,9 @@
 """Composes a workflow from published capabilities without a model: words find the parts, schemas wire them.
 
-It never invents. A clause that no capability answers, or that says more than the capability does (a condition, a
-number with no place, "without"), is a gap, and with a gap there is no draft. What comes out is a draft like any other:
-guard, trial and the caller's examples decide.
+It never invents. A clause that no capability answers, that says more than the capability does (a condition, a number
+with no place, "without", "all payments") or less (to "delete the rows" is not to remove duplicates), or that takes up
+something that no step before it gives, is a gap, and with a gap there is no draft. What comes out is a draft like any
+other: guard, trial and the caller's examples decide.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from ritesmith.expr import fits
-from ritesmith.forge.reuse import NEGATIONS, OPPOSITES, UNITS, shared, vetoes
-from ritesmith.forge.words import STOP, content, is_generic, root, stem, tokens
+from ritesmith.forge.reuse import ARITY, NEGATIONS, NUMBER_WORDS, OPPOSITES, UNITS, shared, vetoes
+from ritesmith.forge.words import GENERIC, STOP, content, is_generic, root, stem, tokens
 from ritesmith.models import JSON, Contract, Effect, Schema, Value
 from ritesmith.schemas import problems
 
@@ -50,6 +51,9 @@ class Composition(Value):
 
 VERBS = frozenset(files("ritesmith.forge").joinpath("verbs.txt").read_text(encoding="utf-8").split())
 """Words that begin a clause."""
+PARTICIPLES = frozenset(stem(verb) for verb in VERBS)
+AFTER_PARTICIPLE = frozenset({"", "by", "to", "as", "with", "into", "up"})
+"""What follows a participle that says what is done ("rounded to 2 decimals"), not what sort of thing it is."""
 NOUN_TOO = frozenset(
     {
         "average",
@@ -86,6 +90,8 @@ NOUN_TOO = frozenset(
 """Verbs that are nouns as often: taken as verbs only before what a verb takes."""
 BEFORE_PLURAL = frozenset({"average", "count", "format", "list", "map", "rank", "score", "sum", "total"})
 DETERMINERS = frozenset({"the", "a", "an", "all", "them", "it", "each", "every", "this", "these", "those", "by", "up"})
+ROLE_WORDS = frozenset({"by", "per", "for", "of"})
+AGGREGATE = r"average|mean|sum|total|count|number|median|maximum|minimum|highest|lowest|largest|smallest"
 LEADS = frozenset(
     {"and", "then", "also", "finally", "next", "please", "first", "afterwards", "lastly", "to", "i", "want"}
 )
@@ -94,7 +100,8 @@ CONTROL = (
     r"for each|for every|(?:with|after|upon|needs?|asks? for|requires?) (?:an? |the |my )?(?:\w+ )?approval|"
     r"every (?:day|hour|week|month|minute|morning|night)|daily|hourly|weekly|monthly|in parallel|repeat|retry"
 )
-_QUOTED = r'"[^"]*"|“[^”]*”|\'[^\'\s][^\']*\'(?!\w)'
+EMAIL = re.compile(r"\be-mail", re.IGNORECASE)
+_QUOTED = r'"[^"]*"|“[^”]*”|\'[^\'\s][^\']*\'(?!\w)|\'[^\'\w\n]{1,9}\'(?!\w)'
 
 
 def clauses(intent: str) -> list[str]:
@@ -113,25 +120,30 @@ def clauses(intent: str) -> list[str]:
     text = re.sub(_QUOTED, keep, intent)
     text = re.sub(r"(?m)^\s*(?:\d+[.)]|[-*•])\s+", "\n", text)
     text = re.sub(r"(?i)\b(check|verify|see|test|know|tell|determine|decide)\s+if\b", r"\1 whether", text)
+    # "The average for each city" asks for groups; "for each order, ..." for a repetition.
+    text = re.sub(rf"(?i)(\b(?:{AGGREGATE})\b[^,;.\n]*?)\b(?:for|in|of) (?:each|every)\b", r"\1per", text)
     text = re.sub(rf"(?i)(?<!\w)(?:{CONTROL})\b", lambda match: "\n\x01" + match[0], text)
-    pieces = re.split(r"(?i)[,;]+|\.(?=\s|$)|->|→|\bthen\b|\b(?=and\s)|\s&\s|(?=\n)", text)
+    text = re.sub(r"(?i)\bthen\b", ";\x02", text)
+    pieces = re.split(r"(?i)[,;]+|\.(?=\s|$)|->|→|\b(?=and\s)|\s&\s|(?=\n)", text)
     found: list[tuple[str, str]] = []
+    after_then = False
     for piece in pieces:
-        words = [word for word in piece.replace("\x01", " ").split() if re.search(r"[\w\x00]", word)]
+        words = [word for word in re.sub(r"[\x01\x02]", " ", piece).split() if re.search(r"[\w\x00]", word)]
         joint = " and " if re.match(r"(?i)\s*and\s", piece) else ", "
         while words and words[0].casefold() in LEADS and len(words) > 1:
             del words[0]
         if not words or (len(words) == 1 and words[0].casefold() in LEADS):
             continue
         shown = ("\x01" if "\x01" in piece else "") + " ".join(words)
-        begins = piece.startswith("\n") or _is_verb(words)
+        begins = piece.startswith(("\n", "\x02")) or _is_verb(words)
         before = found[-1][1] if found else ""
+        after_then |= len(found) == 1 and "\x02" in piece
         if found and not begins and (before.startswith("\x01") or _is_verb(before.split())):
             found[-1] = (found[-1][0], before + joint + shown)
         else:
             found.append((joint, shown))
-    marked = any(shown.startswith("\x01") for _, shown in found[:2])
-    if len(found) > 1 and not marked and not _is_verb(found[0][1].split()):
+    marked = any(shown.startswith("\x01") or _is_participle(shown.split()) for _, shown in found[:2])
+    if len(found) > 1 and not marked and not after_then and not _is_verb(found[0][1].split()):
         # What stands before the first verb belongs to it.
         found[:2] = [("", found[0][1] + found[1][0] + found[1][1])]
     restored = (re.sub(r"\x00(\d+)\x00", lambda match: kept[int(match[1])], clause) for _, clause in found)
@@ -141,12 +153,24 @@ def clauses(intent: str) -> list[str]:
 
 def _is_verb(words: Sequence[str]) -> bool:
     first = words[0].casefold().strip("!?:")
-    if first not in VERBS:
-        return False
     after = words[1].casefold() if len(words) > 1 else ""
+    if first in ("do", "don't", "never"):
+        return True
+    if first == "top":
+        return after.isdigit() or after in NUMBER_WORDS
+    if re.fullmatch(AGGREGATE, first) and {"by", "per"} & {word.casefold() for word in words[1:]}:
+        return True
+    if first not in VERBS:
+        return _is_participle(words)
     if first not in NOUN_TOO:
         return after != "of"
     return after in DETERMINERS or after.startswith("\x00") or (first in BEFORE_PLURAL and after.endswith("s"))
+
+
+def _is_participle(words: Sequence[str]) -> bool:
+    """Whether they begin with what is done to a thing before ("rounded to 2 decimals")."""
+    first, after = words[0].casefold(), words[1].casefold() if len(words) > 1 else ""
+    return first.endswith(("ed", "en")) and stem(first) in PARTICIPLES and after in AFTER_PARTICIPLE
 
 
 def _is_control(clause: str) -> bool:
@@ -162,6 +186,8 @@ class _Said(NamedTuple):
     by: list[str]
     of: list[str]
     column: list[str]
+    whole: list[str]
+    """What stands right after an action, such as the price in "average price per city"."""
     numbers: list[tuple[str, list[str]]]
     """A number as written, and the roots of the words beside it."""
     quoted: list[tuple[str, list[str]]]
@@ -169,11 +195,13 @@ class _Said(NamedTuple):
 
 def _said(clause: str) -> _Said:
     words = re.findall(rf"{_QUOTED}|-?\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d]\w*(?:'\w+)?|[^\w\s]", clause)
-    said = _Said([], [], [], [], [])
-    roles = {"by": said.by, "per": said.by, "each": said.by, "every": said.by, "of": said.of}
-    roles |= {"column": said.column, "field": said.column, "where": said.column, "whose": said.column}
+    said = _Said([], [], [], [], [], [])
+    roles = {"by": said.by, "per": said.by, "each": said.by, "every": said.by, "of": said.of, "in": said.of}
+    roles |= dict.fromkeys(("column", "field", "where", "whose", "with"), said.column)
+    action = next((place for place, word in enumerate(words) if root(word.casefold()) in _meaning(clause)[:1]), None)
     for place, word in enumerate(words):
         lower = word.casefold()
+        around = [words[each] if 0 <= each < len(words) else "" for each in (place - 2, place - 1, place + 1)]
         beside = [
             root(each.casefold())
             for each in (*words[max(0, place - 1) : place], *words[place + 1 : place + 2])
@@ -183,11 +211,34 @@ def _said(clause: str) -> _Said:
             said.quoted.append((word[1:-1], beside))
         elif re.fullmatch(r"-?\d.*", word):
             said.numbers.append((re.sub(r"[a-z]+$", "", word), beside))
-        elif lower in roles:
-            rest = [each for each in words[place + 1 :] if each.casefold() not in ("the", "a", "an", "column", "field")]
+        elif lower in NUMBER_WORDS and stem(around[2].casefold()) not in _ARITY:
+            said.numbers.append((NUMBER_WORDS[lower], beside))
+        if lower in ("column", "field") and around[0].casefold() in STOP and around[1].casefold() not in STOP:
+            said.column.append(around[1])
+        if lower in roles or place == action:
+            rest = [each for each in words[place + 1 :] if each.casefold() not in _PASSED_OVER]
             if rest and _stands_alone(rest):
-                roles[lower].append(rest[0][1:-1] if rest[0][0] in "\"'“" else rest[0])
+                heard = said.whole if place == action else roles[lower]
+                heard.append(rest[0][1:-1] if rest[0][0] in "\"'“" else rest[0])
+        if lower in IS_WORDS and said.column:
+            rest = [each for each in words[place + 1 :] if each.casefold() not in _AFTER_IS]
+            if rest and rest[0][0].isalpha() and _stands_alone(rest) and rest[0].casefold() not in NO_VALUES:
+                said.quoted.append((rest[0], []))
     return said
+
+
+_PASSED_OVER = frozenset({"the", "a", "an", "column", "field", "up"})
+_ARITY = frozenset(stem(word) for word in ARITY)
+_AFTER_IS = frozenset({"equal", "to", "not", "exactly", "="})
+IS_WORDS = frozenset({"is", "are", "equals", "=", "contains"})
+NO_VALUES = frozenset({"true", "false", "yes", "no", "null", "nil", "none", "empty", "blank", "missing", "valid", "it"})
+"""Words after "is" that don't stand for themselves."""
+
+
+COMPARING = frozenset(
+    {"above", "over", "below", "under", "more", "less", "fewer", "greater", "larger", "smaller", "higher", "lower"}
+    | {"than", "largest", "smallest", "highest", "lowest", "most", "least"}
+)
 
 
 def _stands_alone(words: list[str]) -> bool:
@@ -195,6 +246,8 @@ def _stands_alone(words: list[str]) -> bool:
     if words[0][0] in "\"'“":
         return True
     if not words[0][0].isalpha() or words[0].casefold() in STOP:
+        return False
+    if words[0].casefold() in COMPARING:
         return False
     after = words[1].casefold() if len(words) > 1 else ""
     return not after or not after[0].isalpha() or after in STOP or after in _TELLING_WORDS
@@ -207,6 +260,7 @@ ENUM_PHRASES = {
     "less_than": ("less than", "fewer than", "below", "under", "lower than", "smaller than"),
     "at_least": ("at least", "or more"),
     "at_most": ("at most", "or less", "up to"),
+    "not_equals": ("is not", "are not", "not equal to", "other than", "different from"),
     "equals": ("equals", "equal to"),
 }
 
@@ -218,6 +272,12 @@ class _Bound(NamedTuple):
     """Roots of the words that are used up by it."""
     lost: list[str]
     """Literals of the clause that found no place."""
+    rest: str
+    """The clause without the words that chose among a property's values."""
+    named: set[str]
+    """Roots of the fields and the like that the clause names and that found no place."""
+    grouped: list[str]
+    """Of these, what stands after "by" or "per": the step before may have taken it."""
 
 
 def _bind(clause: str, contract: Contract) -> _Bound:
@@ -226,6 +286,7 @@ def _bind(clause: str, contract: Contract) -> _Bound:
     properties: dict[str, Schema] = contract.input.get("properties", {})
     required = [name for name in contract.input.get("required", []) if name in properties]
     plain = f" {' '.join(tokens(clause))} "
+    rest = plain
     own = {*content(contract.name.replace(".", " ")), *content(contract.intent)}
 
     fields = [name for name, schema in properties.items() if _is_field(name, schema)]
@@ -233,14 +294,14 @@ def _bind(clause: str, contract: Contract) -> _Bound:
     taken: set[str] = set()
     for name in fields:
         prefix = name.rpartition("_")[0]
-        if prefix in ("group", "count", "unique", "key"):
+        if prefix in ("group", "count", "key"):
             roles = [said.by, said.column]
         elif prefix in ("value", "sum", "average") or (not prefix and aggregates):
-            roles = [said.of, said.column]
+            roles = [said.of, said.column, *([said.whole] if aggregates else [])]
         else:
             roles = [said.by, said.column, said.of]
         for role in roles:
-            free = [word for word in role if word not in taken and root(word.casefold()) not in own]
+            free = [word for word in role if word not in taken and root(word.casefold()) not in own | PLAIN]
             if len(free) == 1:
                 values[name] = free[0]
                 taken.add(free[0])
@@ -256,11 +317,18 @@ def _bind(clause: str, contract: Contract) -> _Bound:
                     if hit and root(hit) not in own:
                         values.setdefault(name, choice)
                         used |= {root(word) for word in hit.split()}
+                        rest = rest.replace(f" {hit} ", " ")
         elif schema.get("type") == "boolean" and name not in required:
             name_words = name.casefold().replace("_", " ")
             if f" {name_words} " in plain:
                 values[name] = True
                 used |= {root(word) for word in name_words.split()}
+                rest = rest.replace(f" {name_words} ", " ")
+            for opposite in _opposites_of(name_words):
+                if name not in values and f" {opposite} " in plain:
+                    values[name] = False
+                    used.add(root(opposite))
+                    rest = rest.replace(f" {opposite} ", " ")
 
     lost: list[str] = []
     for text, beside in said.numbers:
@@ -270,6 +338,7 @@ def _bind(clause: str, contract: Contract) -> _Bound:
             lost.append(text)
         else:
             values[spot] = number
+            used |= {root(word) for word, digits in NUMBER_WORDS.items() if digits == text and f" {word} " in plain}
     for text, beside in said.quoted:
         if text in taken or any(value == text for value in values.values()):
             continue
@@ -279,7 +348,19 @@ def _bind(clause: str, contract: Contract) -> _Bound:
         else:
             values[spot] = text
         used |= set(content(text))
-    return _Bound(values, used, lost)
+    placed = {value.casefold() for value in values.values() if isinstance(value, str)}
+    named = {text.casefold() for role in (said.by, said.of, said.column, said.whole) for text in role}
+    unplaced = {word for text in named - placed for word in (root(text), *content(text))}
+    loose = [text for text in dict.fromkeys(said.by) if text.casefold() not in placed]
+    return _Bound(values, used, lost, rest, unplaced - used, loose)
+
+
+def _opposites_of(word: str) -> set[str]:
+    """The words that exclude it."""
+    for family in OPPOSITES:
+        if any(word in member.split() for member in family):
+            return {other for member in family if word not in member.split() for other in member.split()}
+    return set()
 
 
 def _spot(
@@ -304,6 +385,9 @@ def _spot(
         needed = [name for name in needed if root(name) not in spoken_of] or needed
     if isinstance(value, int) and len(needed) > 1:
         needed = [name for name in needed if properties[name].get("type") == "integer"] or needed
+    if not needed:
+        # What may be left out is the place when it is the only one.
+        needed = [name for name in free if name not in required and "enum" not in properties[name]]
     return needed[0] if len(needed) == 1 else None
 
 
@@ -335,6 +419,8 @@ class _Option(NamedTuple):
     bound: _Bound
     near: float
     """The share of words in common with the nearest of its phrases."""
+    takes_up: int = 0
+    """The clause speaks of what came before: 2, by "it" and the like; 1, by not saying what it is about."""
 
 
 def _options(
@@ -344,6 +430,7 @@ def _options(
 
     `named` are the roots of literals that other clauses name; None leaves out the test that every word is known.
     """
+    clause = EMAIL.sub("email", clause)
     words = _meaning(clause)
     spelled = {root(word): word for word in tokens(clause)}
     if _is_control(clause):
@@ -360,42 +447,170 @@ def _options(
         if contract is None or any(option.contract is contract for option in found):
             continue
         phrases = (contract.intent, *contract.aliases)
-        action = contract.name.rpartition(".")[2].replace("_", " ")
-        if words[0] not in {each for phrase in (action, *phrases) for each in _meaning(phrase)[:1]}:
+        actions = (*_names(contract), *phrases)
+        if words[0] not in {each for phrase in actions for each in _meaning(phrase)[:1]}:
             continue
-        vocabulary = {each for phrase in (contract.name.replace(".", " "), *phrases) for each in content(phrase)}
-        signs = [sign for sign in vetoes(clause, phrases) if not sign.startswith("number")]
+        bound = _bind(clause, contract)
+        signs = [sign for sign in vetoes(bound.rest, phrases) if not sign.startswith("number")]
         if signs:
             refused.append(f"{name}: {signs[0]}")
             continue
-        bound = _bind(clause, contract)
         if bound.lost:
             refused.append(f"{name} has no one place for {', '.join(bound.lost)}")
             continue
         if named is None:
             found.append(_Option(clause, contract, bound, 0.0))
             continue
-        known = vocabulary | bound.words | _soft_words(contract) | named | FILLERS
-        unused = [word for word in words if word not in known]
+        strict = {*content(contract.name.replace(".", " ")), *content(contract.intent), *_properties(contract)}
+        wide = strict | {each for phrase in phrases for each in content(phrase)}
+        covered = bound.words | named | FILLERS | _contents_of_files(clause, wide)
+        loose = {root(text.casefold()) for text in bound.grouped}
+        unused = [
+            word
+            for word in words
+            if word not in covered | loose and word not in (strict | PLAIN & wide if word in bound.named else wide)
+        ]
         if unused:
             refused.append(f"{name} says nothing about {', '.join(repr(spelled.get(word, word)) for word in unused)}")
             continue
-        found.append(_Option(clause, contract, bound, max(shared(clause, phrase) for phrase in phrases)))
+        several = _several(clause, contract)
+        if several:
+            refused.append(f"{name} does one at a time, and {several!r} are several")
+            continue
+        told = {*words, *bound.words}
+        pronoun = not PRONOUNS.isdisjoint(tokens(clause))
+        cores = [_core(phrase, contract, pronoun) for phrase in actions if words[0] in _meaning(phrase)[:1]]
+        if _is_group_unsaid(clause, contract, bound):
+            cores = [core | {"each": "each"} for core in cores]
+        said = [core for core in cores if core.keys() <= told]
+        if not said:
+            least = min(reversed(cores), key=lambda core: len(core.keys() - told))
+            more = ", ".join(repr(word) for each, word in least.items() if each not in told)
+            refused.append(f"{name} does something narrower: nothing is said about {more}")
+            continue
+        bare = bound._replace(grouped=[text for text in bound.grouped if root(text.casefold()) not in strict | PLAIN])
+        about = set(words[1:]) - bound.words - FILLERS - loose - {each for core in said for each in core}
+        about |= _names_of_inputs(contract, bound) & set(content(clause)) - {words[0]}
+        silent = not about and _works_on_one(contract, bound)
+        takes_up = 2 if pronoun else int(silent)
+        near = max(shared(clause, phrase) for phrase in phrases)
+        found.append(_Option(clause, contract, bare, near, takes_up))
     # The sort is stable: where the words say the same, the search's order stands.
     found.sort(key=lambda option: -round(option.near, 6))
-    return found[:OPTIONS_MAX], "; ".join(refused[:2]) or f"no capability is about {spelled.get(words[0], words[0])!r}"
+    if refused or found:
+        return found[:OPTIONS_MAX], "; ".join(refused[:2])
+    return [], f"no capability is about {spelled.get(words[0], words[0])!r}{_foreign(clause, by_name)}"
+
+
+def _foreign(clause: str, by_name: dict[str, Contract]) -> str:
+    """What to add to a gap where most words are none that a contract or the lists here have."""
+    known = {word for each in by_name.values() for phrase in (each.intent, *each.aliases) for word in tokens(phrase)}
+    said = [word for word in tokens(clause) if word[0].isalpha()]
+    strange = [word for word in said if word not in known | STOP | VERBS | GENERIC]
+    return "; intents are read in English" if len(said) > 2 and 2 * len(strange) > len(said) else ""
 
 
 def _meaning(text: str) -> list[str]:
     """The roots that say something; the first of them is taken for the action."""
+    # "Work" says nothing, but "working days" does.
+    empty = {root(word) for word in tokens(text) if word in GENERIC or word.removesuffix("s") in GENERIC}
     words = content(text)
-    return [word for word in words if not is_generic(word)] or words
+    return [word for word in words if word not in empty] or words
 
 
-def _soft_words(contract: Contract) -> set[str]:
-    """Words of the description and of the properties' names: they cover a clause's words, but find nothing alone."""
+def _names(contract: Contract) -> tuple[str, ...]:
+    """A capability's name as phrases: its last part, and all of it where it begins with a verb (`notify.team`)."""
+    first, _, last = contract.name.replace("_", " ").rpartition(".")
+    return (f"{last} {first}", *([f"{first} {last}"] if first in VERBS and first not in NOUN_TOO else []))
+
+
+def _properties(contract: Contract) -> set[str]:
     names = (name for schema in (contract.input, contract.output) for name in schema.get("properties", {}))
-    return {word for text in (contract.description, *names) for word in content(text)}
+    return {word for name in names for word in content(name)}
+
+
+PLAIN = frozenset(
+    map(root, ("address", "text", "string", "list", "number", "row", "field", "column", "value"))
+) | frozenset(map(root, ("table", "object", "record", "item")))
+"""Words for things of any kind. A phrase says them for completeness, and a clause may leave them out."""
+PRONOUNS = frozenset({"it", "its", "them", "their", "result", "results"})
+
+
+def _core(phrase: str, contract: Contract, pronoun: bool) -> dict[str, str]:
+    """What a phrase says that makes it this capability and no wider one: root -> word.
+
+    Left out: words for things of any kind, the names of its properties (but for units: "convert" alone converts
+    nothing), "maximum" and the like before one, and with a `pronoun` what it may stand for: the title in "make a url
+    slug from a title".
+    """
+    if pronoun:
+        phrase = re.sub(r"(?i)\b(?:from|of|in) (?:an?|the) \w+$", "", phrase)
+    words = [word for word in tokens(phrase) if word not in STOP and word[0].isalpha()]
+    inputs = {word for name in contract.input.get("properties", {}) for word in content(name)}
+    soft = {word for word in inputs if word not in _UNIT_OF} | PLAIN
+    found = dict.fromkeys(_meaning(phrase)[:1], "")
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
+        bounds = word in ("maximum", "minimum") and root(after) in soft
+        # "Check whether it is valid" says "check" twice.
+        again = "check" in found and word in ("valid", "whether", "right")
+        if root(word) not in soft and word not in GENERIC and word not in NUMBER_WORDS and not bounds and not again:
+            found[root(word)] = word
+    return found
+
+
+def _is_group_unsaid(clause: str, contract: Contract, bound: _Bound) -> bool:
+    """Whether a capability works for each value of a field, and the clause for the whole: to count the rows is not to
+    count them by something."""
+    each = not {"each", "per"}.isdisjoint(tokens(contract.intent))
+    unsaid = {"by", "per", "each", "every"}.isdisjoint(tokens(clause))
+    return each and unsaid and any(name.startswith("group_") for name in _needed_of(contract, bound))
+
+
+def _names_of_inputs(contract: Contract, bound: _Bound) -> set[str]:
+    """The roots by which a clause can name what the capability works on: those of the inputs that are still open, and
+    in the phrases what stands right before one ("csv text")."""
+    needed = {word for name in _needed_of(contract, bound) for word in map(root, name.split("_"))}
+    pairs = (pair for phrase in (contract.intent, *contract.aliases) for pair in itertools.pairwise(tokens(phrase)))
+    return needed | {root(word) for word, after in pairs if root(after) in needed and word not in STOP}
+
+
+def _works_on_one(contract: Contract, bound: _Bound) -> bool:
+    """Whether there is one thing that a clause may leave unsaid: the only open input, or a list or an object."""
+    needed = _needed_of(contract, bound)
+    schemas = [contract.input["properties"][name] for name in needed]
+    return len(needed) == 1 or any(
+        isinstance(schema, dict) and schema.get("type") in ("array", "object") for schema in schemas
+    )
+
+
+def _several(clause: str, contract: Contract) -> str:
+    """A word of the clause that names several of what the capability takes one of; empty when there is none."""
+    known = {word for phrase in (contract.intent, *contract.aliases) for word in tokens(phrase)}
+    lists = {
+        word
+        for side in (contract.input, contract.output)
+        for name, schema in side.get("properties", {}).items()
+        if not isinstance(schema, dict) or schema.get("type") in ("array", None) or name.endswith("s")
+        for word in tokens(name)
+    }
+    for word in tokens(clause):
+        one = word[:-1]
+        if word.endswith("s") and not word.endswith("ss") and one in known and word not in known | lists:
+            return word
+    return ""
+
+
+def _contents_of_files(clause: str, known: set[str]) -> set[str]:
+    """The roots of "file" and "document" where the clause reads one: its content is what the capability takes.
+
+    What is to be written "to a file" is not: a capability that gives back text writes none.
+    """
+    words = [word for word in tokens(clause) if word not in DETERMINERS - {"by", "up"}]
+    return {
+        root(word)
+        for before, kind, word in zip(["", "", *words], ["", *words], words, strict=False)
+        if word in ("file", "document") and root(kind) in known and before not in ("to", "as", "into", "in", "on")
+    }
 
 
 _TELLING_WORDS = (
@@ -455,6 +670,8 @@ class _Plan(NamedTuple):
     options: tuple[_Option, ...]
     order: tuple[int, ...]
     wires: dict[tuple[int, str], _Wire]
+    loose: tuple[tuple[int, str], ...] = ()
+    """Clauses that take up something which no step before them gives, and what; a plan with one is none."""
 
 
 def compose(
@@ -481,7 +698,7 @@ def compose(
     The caller's `examples` only give names: when they call an open input or a part of the result otherwise, and there
     is exactly one way to match the names by their values, the workflow takes the caller's names.
     """
-    by_name = {contract.name: contract for contract in catalog}
+    by_name = {contract.name: _spelled(contract) for contract in catalog}
     parts = clauses(intent)
     ranks = [rank(clause) for clause in parts]
     named = [
@@ -491,7 +708,7 @@ def compose(
     choices: list[list[_Option]] = []
     explanation: list[Explained] = []
     for place, clause in enumerate(parts):
-        elsewhere = {word for other, words in enumerate(named) if other != place for word in words}
+        elsewhere = {word for words in named[:place] for word in words}
         options, reason = _options(clause, by_name, ranks[place], elsewhere)
         choices.append(options)
         explanation.append(
@@ -502,16 +719,33 @@ def compose(
     gaps = tuple(each.clause for each in explanation if each.capability is None)
     if gaps or not parts:
         return Composition(gaps=gaps, explanation=tuple(explanation))
-    plans = sorted(_plans(choices, effect_of), key=lambda plan: plan.cost)[:DRAFTS_MAX]
+    found = list(_plans(choices, effect_of))
+    plans = sorted((plan for plan in found if not plan.loose), key=lambda plan: plan.cost)[:DRAFTS_MAX]
+    if not plans:
+        missing = dict(found[0].loose)
+        told = (
+            Explained(clause=each.clause, capability=None, why=missing[place]) if place in missing else each
+            for place, each in enumerate(explanation)
+        )
+        return Composition(gaps=tuple(parts[place] for place in sorted(missing)), explanation=tuple(told))
     drafts = tuple(_workflow(intent, plan, by_name, effect_of, examples) for plan in plans)
     return Composition(drafts=drafts, explanation=tuple(_explain(parts, plans[0], drafts[0])))
+
+
+def _spelled(contract: Contract) -> Contract:
+    """A contract whose phrases have "email" as one word, as `_options` reads it in clauses."""
+    phrases = {"intent": EMAIL.sub("email", contract.intent)}
+    return contract.model_copy(
+        update=phrases | {"aliases": tuple(EMAIL.sub("email", each) for each in contract.aliases)}
+    )
 
 
 def _plans(choices: list[list[_Option]], effect_of: Callable[[str], Effect]) -> Iterator[_Plan]:
     for combination in itertools.islice(nearest([len(options) for options in choices]), COMBINATIONS_MAX):
         options = tuple(choices[place][index] for place, index in enumerate(combination))
         best = _best_order(options, effect_of)
-        yield best._replace(cost=(best.cost[0] + 3 * sum(combination), *best.cost[1:], combination))
+        loose, open_, *rest = best.cost
+        yield best._replace(cost=(loose, open_ + 3 * sum(combination), *rest, combination))
 
 
 def nearest(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -538,46 +772,103 @@ def _best_order(options: tuple[_Option, ...], effect_of: Callable[[str], Effect]
             for producer in range(count)
             if producer != consumer
             for wire in _match(options[producer].contract, producer, options[consumer], name)
-            # The mere type of something is no reason to turn the order of the clauses round.
-            if wire.level > ONLY_TYPE or producer < consumer
+            # A mere type, or a name that says nothing, is no reason to turn the order of the clauses round.
+            if producer < consumer or (wire.level > ONLY_TYPE and name not in GENERIC_INPUTS)
         ]
         for consumer in range(count)
         for name in _needed(options[consumer])
     }
-    writes = [place for place in range(count) if effect_of(options[place].contract.name) == "write"]
-    least_open = sum(not wires for wires in matches.values())
+    writes = {place for place in range(count) if effect_of(options[place].contract.name) == "write"}
+    least_open = _count_inputs(options, [key for key, wires in matches.items() if not wires])
     best: _Plan | None = None
     orders: Iterable[tuple[int, ...]] = (
         itertools.permutations(range(count)) if count <= ORDERINGS_UP_TO else [tuple(range(count))]
     )
     for order in orders:
         place_of = {node: place for place, node in enumerate(order)}
-        if any(place_of[one] > place_of[other] for one, other in itertools.pairwise(writes)):
+        # What is said before a write is done before it: a check, or a look at how things stood.
+        if any(one > other and writes & {one, other} for one, other in itertools.combinations(order, 2)):
             continue
         wires = {}
         for (consumer, name), found in matches.items():
             earlier = [wire for wire in found if place_of[wire.producer] < place_of[consumer]]
             if earlier:
-                wires[consumer, name] = max(earlier, key=lambda wire: (wire.level, place_of[wire.producer]))
+                # "It" is what the clause before gives, where that fits at all.
+                near = consumer - 1 if options[consumer].takes_up else None
+                wires[consumer, name] = max(
+                    earlier, key=lambda wire: (wire.producer == near, wire.level, place_of[wire.producer])
+                )
+        open_ = _count_inputs(options, [key for key in matches if key not in wires])
         alone = sum(not any(consumer == node for consumer, _ in wires) for node in order[1:])
         turned = sum(one > other for one, other in itertools.combinations(order, 2))
         levels = sum(wire.level for wire in wires.values())
-        plan = _Plan((2 * (len(matches) - len(wires)) + alone, turned, -levels, order), options, order, wires)
+        loose = tuple(_loose_ends(options, matches, wires))
+        plan = _Plan((len(loose), 2 * open_ + alone, turned, -levels, order), options, order, wires, loose)
         if best is None or plan.cost < best.cost:
             best = plan
-        if turned == 0 and len(matches) - len(wires) == least_open and alone == 0:
+        if turned == 0 and open_ == least_open and alone == 0 and not loose:
             break
     assert best is not None
     return best
 
 
+def _count_inputs(options: Sequence[_Option], open_: Iterable[tuple[int, str]]) -> int:
+    """How many inputs of the workflow these become: one for all of the same name, when the name says what it is."""
+    return len({(-1 if _is_specific(name) else node, name) for node, name in open_})
+
+
+def _is_specific(name: str) -> bool:
+    return name not in GENERIC_INPUTS and not name.endswith(("_field", "_column", "_key"))
+
+
+def _loose_ends(
+    options: tuple[_Option, ...], matches: Iterable[tuple[int, str]], wires: dict[tuple[int, str], _Wire]
+) -> Iterator[tuple[int, str]]:
+    """The clauses that speak of what came before and get nothing of it: place, and why."""
+    specific = [key for key in matches if key not in wires and _is_specific(key[1])]
+    for place, option in enumerate(options):
+        capability = option.contract.name
+        elsewhere = {name for node, name in specific if node != place}
+        mine = [wire for (consumer, _), wire in wires.items() if consumer == place]
+        # In "send it to the user by email" the address is named, and "it" is something else.
+        named = _inputs_named(option) if option.takes_up == 2 else set()
+        taken = [name for consumer, name in wires if consumer == place and name not in named]
+        wanted = [name for consumer, name in matches if consumer == place]
+        schemas = option.contract.input.get("properties", {})
+        # One input may serve both: "check the email address and send it a message".
+        both = any(
+            node == place and name in elsewhere and schemas[name].get("type") not in ("array", "object")
+            for node, name in specific
+        )
+        # What gives others their data may stand anywhere: "group the rows and parse the csv".
+        gives = option.takes_up == 1 and any(wire.producer == place for wire in wires.values())
+        if place and option.takes_up and wanted and not (taken or both or gives):
+            yield place, f"no step before it gives what {capability} takes ({', '.join(wanted)})"
+            continue
+        before = {str(value).casefold() for wire in mine for value in options[wire.producer].bound.values.values()}
+        lost = [text for text in option.bound.grouped if text.casefold() not in before]
+        if lost:
+            yield (
+                place,
+                f"{capability} has no place for {lost[0]!r}, and no step before it gives it parts by {lost[0]!r}",
+            )
+
+
+def _inputs_named(option: _Option) -> set[str]:
+    """The inputs that a clause names; "the target price" is not also the price."""
+    said = set(content(option.clause))
+    roots = {name: set(map(root, name.split("_"))) for name in option.contract.input.get("properties", {})}
+    named = {name: words for name, words in roots.items() if words & said}
+    return {name for name, words in named.items() if not any(words < other <= said for other in named.values())}
+
+
 def _needed(option: _Option) -> list[str]:
-    properties = option.contract.input.get("properties", {})
-    return [
-        name
-        for name in option.contract.input.get("required", [])
-        if name in properties and name not in option.bound.values
-    ]
+    return _needed_of(option.contract, option.bound)
+
+
+def _needed_of(contract: Contract, bound: _Bound) -> list[str]:
+    properties = contract.input.get("properties", {})
+    return [name for name in contract.input.get("required", []) if name in properties and name not in bound.values]
 
 
 def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iterator[_Wire]:
@@ -589,8 +880,10 @@ def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iter
     inputs: dict[str, Schema] = consumer.contract.input["properties"]
     wanted = inputs[name]
     good = [each for each, schema in outputs.items() if _goes(schema, wanted) and _same_unit(each, name)]
+    scalar = wanted.get("type") not in ("array", "object")
     if name in good:
-        yield _Wire(place, name, SAME_NAME)
+        if not scalar or name not in GENERIC_INPUTS or _speaks_of(consumer, {name}):
+            yield _Wire(place, name, SAME_NAME)
         return
     if _is_field(name, wanted):
         return
@@ -604,9 +897,10 @@ def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iter
         return
     sure = [each for each in good if _goes(outputs[each], wanted, surely=True)]
     rivals = [each for each in _needed(consumer) if _goes(outputs[sure[0]], inputs[each], surely=True)] if sure else []
-    scalar = wanted.get("type") not in ("array", "object")
-    piped = len(outputs) == 1 and name in GENERIC_INPUTS and _speaks_of(consumer.clause, {name, *sure})
-    if len(sure) == 1 and rivals == [name] and (piped or not scalar):
+    piped = len(outputs) == 1 and name in GENERIC_INPUTS and _speaks_of(consumer, {name, *sure})
+    # Which of several results is meant, their types alone do not say.
+    told = len(outputs) == 1 or bool(sure and root(sure[0]) in content(consumer.clause))
+    if len(sure) == 1 and rivals == [name] and (piped or (told and not scalar)):
         yield _Wire(place, sure[0], ONLY_TYPE)
 
 
@@ -621,10 +915,9 @@ def _goes(given: Schema, wanted: Schema, *, surely: bool = False) -> bool:
     return not any(surely or finding.severity == "error" for finding in fits(given, wanted, "$"))
 
 
-def _speaks_of(clause: str, names: set[str]) -> bool:
-    """Whether a clause takes up what the one before gave, by a name of it or by "it"."""
-    said = set(tokens(clause))
-    return bool(said & {"it", "them", "that", "result"} or {root(name) for name in names} & set(content(clause)))
+def _speaks_of(option: _Option, names: set[str]) -> bool:
+    """Whether a clause takes up what the one before gave: by a name of it, by "it", or by naming nothing at all."""
+    return option.takes_up > 0 or bool({root(name) for name in names} & set(content(option.clause)))
 
 
 def _declares(given: Schema, wanted: Schema) -> bool:
@@ -822,8 +1115,8 @@ def _open_inputs(plan: _Plan, id_of: dict[int, str]) -> dict[tuple[int, str], st
     shown: dict[tuple[int, str], str] = {}
     for node, name in wanted:
         rivals = [each for each, other in wanted if other == name]
-        specific = name not in GENERIC_INPUTS and not name.endswith(("_field", "_column", "_key"))
-        if len(rivals) == 1 or (specific and all(schema(each, name) == schema(node, name) for each in rivals)):
+        same = all(schema(each, name) == schema(node, name) for each in rivals)
+        if len(rivals) == 1 or (_is_specific(name) and same):
             shown[node, name] = name
             continue
         action = plan.options[node].contract.name.rpartition(".")[2].partition("_")[0]
