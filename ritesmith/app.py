@@ -48,12 +48,14 @@ from ritesmith.vectors import Vectors
 if TYPE_CHECKING:
     import sqlite3
 
+    from ritesmith.books import Books, Budget
     from ritesmith.checking import Checked, Checking
+    from ritesmith.drafts import Review
     from ritesmith.dry_run import DryRun
     from ritesmith.forge.reuse import Candidate
     from ritesmith.forging import CandidateReport, ForgeReport
     from ritesmith.hosts.mcp_sessions import McpServers
-    from ritesmith.model_server import ModelSettings
+    from ritesmith.model_server import Models
     from ritesmith.sandbox import Sandbox
     from ritesmith.syncing import SyncReport
 
@@ -193,6 +195,19 @@ class RiteSmith(Artifacts, Runs):
     def secrets(self) -> hosts.Secrets:
         """The project's secrets; they are cut out of what host functions answer."""
         return hosts.Secrets(self.folder, self.environment)
+
+    @cached_property
+    def books(self) -> Books:
+        """Every call of a model that the forge has made here."""
+        from ritesmith.books import Books
+
+        return Books(self.connection, self.clock.now, self.settings.forge.prices)
+
+    def models(self, environ: Mapping[str, str] | None = None) -> Models | None:
+        """The models that the environment or `[forge]` of `ritesmith.toml` names, or None."""
+        from ritesmith.model_server import models_of
+
+        return models_of(self.settings.forge, self.environment if environ is None else environ, self.secrets.get)
 
     @cached_property
     def mcp_servers(self) -> McpServers:
@@ -597,30 +612,35 @@ class RiteSmith(Artifacts, Runs):
         examples: Sequence[Mapping[str, Any]] = (),
         effect: Effect = "write",
         name: str | None = None,
-        settings: ModelSettings | None = None,
+        models: Models | None = None,
         rounds: int = ROUNDS,
-        max_tokens: int | None = None,
+        budget: Budget | None = None,
         dry_run: bool = False,
         explain: bool = False,
         on_progress: Callable[[str], None] = lambda text: None,
+        on_text: Callable[[str], None] | None = None,
+        review: Review | None = None,
     ) -> ForgeReport:
         """Turn an intent into a registered artifact: reuse it, compose it, or have a model author it; in that order.
 
         `examples` are the caller's: they decide. With `explain`, also what need not be looked at is judged and told.
-        Raises ForgeExhausted, whose facts hold the report, when no tier came
-        to anything acceptable; then nothing was published.
+        `on_text` gets each piece of a model's answer as it comes; `review` decides about a draft before it is
+        published. Raises ForgeExhausted, whose facts hold the report, when no tier came to anything acceptable, or a
+        person refused it; then nothing was published, and the books have what was spent.
         """
         from ritesmith.forging import Forging, read_request
 
         forging = Forging(
             self,
             read_request(intent, examples, effect, name),
-            settings,
+            models,
             rounds=rounds,
-            max_tokens=max_tokens,
+            budget=budget,
             dry_run=dry_run,
             explain=explain,
             on_progress=on_progress,
+            on_text=on_text,
+            review=review,
         )
         return forging.run()
 
@@ -740,7 +760,7 @@ class RiteSmith(Artifacts, Runs):
         from ritesmith.forging import Forging, read_request
 
         request = read_request(intent, examples, effect, None)
-        forging = Forging(self, request, None, rounds=0, max_tokens=None, dry_run=True, explain=True)
+        forging = Forging(self, request, None, rounds=0, dry_run=True, explain=True)
         forging.reuse()
         return tuple(forging.candidates)
 

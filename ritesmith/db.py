@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x52534D54  # "RSMT": tells our file from any other SQLite file
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Number of migrations below; kept in `PRAGMA user_version`, so that an up-to-date file opens without asking more."""
 
 CACHE_KIB = 16_384
@@ -371,6 +371,21 @@ def _migrations() -> Migrations:
         db.execute(
             "CREATE TABLE vectors (id INTEGER PRIMARY KEY, phrase TEXT NOT NULL, name TEXT NOT NULL,"
             " model TEXT NOT NULL, text_hash BLOB NOT NULL, vector BLOB NOT NULL, UNIQUE (phrase, name)) STRICT"
+        )
+
+    @migrations()
+    def m008_model_calls(db: Database) -> None:
+        # A row is there before the call is sent: one that a crash cut off shows as sent, and nobody knows its tokens.
+        db.execute(
+            "CREATE TABLE model_calls (id INTEGER PRIMARY KEY, at REAL NOT NULL, forge TEXT NOT NULL,"
+            " intent TEXT NOT NULL, purpose TEXT NOT NULL, model TEXT NOT NULL, server TEXT NOT NULL,"
+            " outcome TEXT NOT NULL, requests INTEGER NOT NULL, tokens_in INTEGER, tokens_cached INTEGER,"
+            " tokens_out INTEGER, seconds REAL, cost REAL) STRICT"
+        )
+        db.execute("CREATE INDEX model_calls_at ON model_calls (at)")
+        db.execute(
+            "CREATE TABLE model_servers (server TEXT NOT NULL, model TEXT NOT NULL, without TEXT NOT NULL,"
+            " PRIMARY KEY (server, model)) STRICT, WITHOUT ROWID"
         )
 
     return migrations

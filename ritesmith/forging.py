@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from ritesmith import hosts
+from ritesmith.books import Budget, Call, Session
 from ritesmith.contract import shape_findings
 from ritesmith.db import transaction
+from ritesmith.drafts import Drafts, Review
 from ritesmith.errors import ForgeExhausted, InvalidInput, ModelUnavailable, NotFound, Untrusted
 from ritesmith.forge.compose import Composition, compose
 from ritesmith.forge.reuse import (
@@ -33,35 +35,28 @@ from ritesmith.models import (
     JSON,
     NAME_PATTERN,
     Artifact,
-    Capability,
     CapabilityExample,
-    Contract,
     Finding,
-    Schema,
     Value,
     Where,
     WorkflowExample,
 )
-from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
+from ritesmith.rehearsal import Rehearsal
 from ritesmith.search import Hit, search, with_fields
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
     from ritesmith.checking import Checked
-    from ritesmith.forge.blocks import Draft
-    from ritesmith.model_server import ModelSettings, Reply
+    from ritesmith.model_server import Models
 
+Number = TypeVar("Number", int, float)
 CANDIDATES = 10
 CANDIDATES_BY_FIELDS = 30
 FIELDS_MOST = 20
-NEIGHBOURS = 3
 MAKING = ("composed", "authored")
 """Tiers that publish something new; the others find what is there, and remember the words themselves."""
 GUARDED_STEPS_MIN = 2
 """A composition of one step is the capability itself: that is for the reuse ladder to judge."""
-
-FROZEN = ("$.input", "$.output")
-"""Parts of a draft that a repair leaves alone, unless a finding is about them."""
 
 NO_MODEL = (
     "to have the missing part written, name a model server: set OPENAI_API_KEY, or RITESMITH_LLM_BASE_URL for any "
@@ -123,7 +118,7 @@ class CandidateReport(Value):
 class ForgeReport(Value):
     """What one `forge` did: the artifact in the end, and how it came to it.
 
-    Tokens are 0 without a model, and None where the server did not say how many it took.
+    Tokens and cost are 0 without a model, and None where one of its calls took nobody knows how many.
     """
 
     intent: str
@@ -136,15 +131,22 @@ class ForgeReport(Value):
     candidates: tuple[CandidateReport, ...] = ()
     gaps: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    """Those that are left in the end."""
+    findings_by_code: dict[str, int] = Field(default={})
+    """Code -> how many were found in all drafts together, those that a repair has mended included."""
+    rounds: int = 0
+    """Repairs that were asked for."""
     published: tuple[str, ...] = ()
     dry_run: bool = False
     model: str | None = None
+    """The last one that answered, as its server names it."""
     calls: int = 0
+    model_calls: tuple[Call, ...] = ()
     tokens: int | None = 0
     tokens_in: int | None = 0
     tokens_cached: int | None = 0
     tokens_out: int | None = 0
-    cost: float | None = None
+    cost: float | None = 0.0
     seconds: float = 0.0
 
 
@@ -155,34 +157,50 @@ class Forging:
         self,
         app: RiteSmith,
         request: Request,
-        settings: ModelSettings | None,
+        models: Models | None,
         *,
         rounds: int,
-        max_tokens: int | None,
+        budget: Budget | None = None,
         dry_run: bool,
         explain: bool = False,
         on_progress: Callable[[str], None] = lambda text: None,
+        on_text: Callable[[str], None] | None = None,
+        review: Review | None = None,
+        monotonic_clock: Callable[[], float] = monotonic,
     ) -> None:
         self.app = app
         self.request = request
-        self.settings = settings
+        self.models = models
         self.rounds = rounds
-        self.max_tokens = max_tokens
         self.dry_run = dry_run
         self.on_progress = on_progress
+        self.on_text = on_text
+        self.review = review
         self.explain = explain
+        forge = f"f{secrets.token_hex(5)}"
+        self.session = Session(app.books, forge, request.intent, budget or Budget(), clock=monotonic_clock)
+        if models is not None:
+            self.session.check(models.all)
         self.tiers: list[TierReport] = []
         self.candidates: list[CandidateReport] = []
         self.gaps: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] = ()
-        self.replies: list[Reply] = []
-        self.asked: list[str] = []
+        self.found: Counter[str] = Counter()
+        """Findings by their code, of all drafts together."""
+        self.repairs = 0
+        self.model: str | None = None
+        """The last one that answered."""
+        self.refused = ""
+        """That a person did not want what was made; empty when nobody refused."""
+        self.edited_by = ""
+        """Who changed the draft by hand."""
+        self.drafts = Drafts(self)
+        self.composed: Composition | None = None
         self.decided = 0
         """The last decision that was looked at."""
         self.tier, self.tier_began = "", 0.0
         self.made: ForgeReport | None = None
         """What was published and remembered."""
-        self.frozen: dict[str, dict[str, Schema | None]] = {}
         self.began = perf_counter()
 
     def run(self) -> ForgeReport:
@@ -199,18 +217,25 @@ class Forging:
             if self.made is not None:
                 return self.made
             self.told(result, reason)
+            if self.refused:
+                break
             if artifact is not None:
                 report = self.report(result, reason, artifact, published)
                 if not self.dry_run:
                     self.remember(report, artifact)
                 return report
-        reason = self.tiers[-1].reason if self.settings else self.missing()
+        reason = self.refused or (self.tiers[-1].reason if self.models else self.missing())
         report = self.report("none", reason, None, ())
         raise ForgeExhausted(
             f"nothing acceptable was found for {self.request.intent!r}: {reason}",
-            hint=self.advice(),
+            hint="" if self.refused else self.advice(),
             report=report.model_dump(mode="json"),
         )
+
+    def note(self, findings: Sequence[Finding]) -> None:
+        """Keep what was found in a draft."""
+        self.findings = tuple(findings)
+        self.found.update(each.code for each in findings)
 
     def told(self, result: str, reason: str) -> None:
         """Keep what the tier came to."""
@@ -249,8 +274,9 @@ class Forging:
 
     def report(self, tier: str, reason: str, artifact: Artifact | None, published: tuple[str, ...]) -> ForgeReport:
         """What has been done so far."""
-        tokens_in = _total(reply.tokens_in for reply in self.replies)
-        tokens_out = _total(reply.tokens_out for reply in self.replies)
+        calls = self.session.calls
+        tokens_in = _total(call.tokens_in for call in calls)
+        tokens_out = _total(call.tokens_out for call in calls)
         return ForgeReport(
             intent=self.request.intent,
             tier=tier,
@@ -262,14 +288,18 @@ class Forging:
             candidates=tuple(self.candidates),
             gaps=self.gaps,
             findings=self.findings,
+            findings_by_code=dict(sorted(self.found.items())),
+            rounds=self.repairs,
             published=published,
             dry_run=self.dry_run,
-            model=self.replies[-1].model if self.replies else None,
-            calls=len(self.replies),
+            model=self.model,
+            calls=len(calls),
+            model_calls=tuple(calls),
             tokens=_total((tokens_in, tokens_out)),
             tokens_in=tokens_in,
-            tokens_cached=_total(reply.tokens_cached for reply in self.replies),
+            tokens_cached=_total(call.tokens_cached for call in calls),
             tokens_out=tokens_out,
+            cost=_total(call.cost for call in calls),
             seconds=perf_counter() - self.began,
         )
 
@@ -297,7 +327,7 @@ class Forging:
         if nearest is not None:
             prove = "" if nearest.vetoed else ", or prove it with --examples FILE (at least two examples)"
             advice.append(f"if '{nearest.ref}' is what you mean, run it by its name{prove}")
-        if self.settings is None:
+        if self.models is None:
             advice.append(NO_MODEL)
         return "; ".join(advice)
 
@@ -441,24 +471,31 @@ class Forging:
 
     def compose(self) -> Made:
         """Put it together from what is there, without a model."""
-        composition = self.composition()
+        composition = self.composed = self.composition()
         self.gaps = composition.gaps
         drafts = [draft for draft in composition.drafts if _steps(draft) >= GUARDED_STEPS_MIN]
         if not drafts:
             return "none", "no capability for: " + "; ".join(self.gaps) if self.gaps else "nothing to compose", None, ()
         examples, findings = self.examples("workflow")
         if findings:
-            self.findings = tuple(findings)
+            self.note(findings)
             return "none", findings[0].message, None, ()
         for draft in drafts:
             value = {**draft, "examples": [*draft.get("examples", []), *self.request.examples]}
             value["name"] = self.request.name or self.free_name(draft["name"])
             checked = self.app.checking.check_workflow_value(value, "composed.json")
-            widened = self.too_wide(checked)
+            widened = self.drafts.too_wide(checked)
             if checked.errors or widened:
-                self.findings = (*checked.errors, *widened)
+                self.note((*checked.errors, *widened))
                 continue
-            self.findings = checked.findings
+            self.note(checked.findings)
+            if self.review is not None:
+                reviewed = self.drafts.reviewed([checked])
+                if reviewed is None:
+                    return "none", self.refused, None, ()
+                checked = reviewed[-1]
+                assert checked.workflow is not None
+                draft = checked.workflow.model_dump(mode="json", by_alias=True)
             parts = ", ".join(node["capability"] for node in draft["nodes"] if node["kind"] == "task")
             proof = f"; {len(examples)} of {len(examples)} caller's examples pass" if examples else ""
             reason = f"made of {parts}{proof}"
@@ -497,191 +534,11 @@ class Forging:
 
     def author(self) -> Made:
         """Have a model write what is missing; repair by findings, and accept on examples that it never saw."""
-        if self.settings is None:
+        if self.models is None:
             return "none", "no model is configured", None, ()
-        from ritesmith.forge.author import first_messages, repair_messages
-        from ritesmith.forge.blocks import Draft, merge_draft, parse_draft
-        from ritesmith.model_server import ask
+        from ritesmith.authoring import Authoring
 
-        held_back = len(self.request.examples) // 3
-        shown = self.request.examples[: len(self.request.examples) - held_back]
-        visible = self.request.model_copy(update={"examples": shown})
-        messages = first_messages(visible, list(self.app.catalog.values()), *self.surroundings())
-        draft, before = Draft(), None
-        without: tuple[str, ...] = ()
-        for round_ in range(self.rounds + 1):
-            short = self.over_budget(messages)
-            if short:
-                return "none", short, None, ()
-            self.on_progress("asking the model" if round_ == 0 else f"repair {round_} of {self.rounds}")
-            reply = ask(self.settings, messages, without=without)
-            self.replies.append(reply)
-            self.asked.append(_text(messages))
-            without = reply.without
-            new, findings = parse_draft(reply.text, truncated=reply.truncated)
-            draft = merge_draft(self.without_taken(draft), new)
-            checked: list[Checked] = []
-            if not findings:
-                self.on_progress("checking the draft")
-                checked, findings = self.check_draft(draft, shown)
-            self.findings = tuple(findings)
-            errors = [finding for finding in findings if finding.severity == "error"]
-            if not errors:
-                return self.accept(checked, held_back, messages)
-            told = {(each.code, str(each.where), each.message) for each in errors}
-            if told == before:
-                return "none", f"the model gave the same errors twice: {errors[0].message}", None, ()
-            before = told
-            messages = repair_messages(messages, reply.text, errors)
-        return "none", f"still {len(errors)} errors after {self.rounds} repairs: {errors[0].message}", None, ()
-
-    def surroundings(self) -> tuple[list[Contract], list[str]]:
-        """For the prompt: the contracts of what may be used, nearest first, and the texts of near artifacts."""
-        hits = search(self.app.connection, self.request.intent, 1000)
-        order = {hit.digest: place for place, hit in enumerate(hits)}
-        artifacts = self.app.registry.newest("capability")
-        artifacts.sort(key=lambda each: (order.get(each.digest, len(order)), each.name))
-        allowed = [each for each in artifacts if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[self.request.effect]]
-        contracts = [self.app.contract(each.digest) for each in allowed]
-        return contracts, [each.text for each in allowed[:NEIGHBOURS] if each.digest in order]
-
-    def over_budget(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """Why another call could pass the budget, which is reserved before it; empty when it cannot.
-
-        Where nobody has counted, a token is taken to be three characters, which is more than English or code takes.
-        """
-        if self.max_tokens is None or self.settings is None:
-            return ""
-        used = sum(
-            (len(reply.text) // 3 if reply.tokens_out is None else reply.tokens_out)
-            + (len(asked) // 3 if reply.tokens_in is None else reply.tokens_in)
-            for reply, asked in zip(self.replies, self.asked, strict=True)
-        )
-        longest = len(_text(messages)) // 3 + self.settings.max_tokens
-        if used + longest <= self.max_tokens:
-            return ""
-        return (
-            f"the budget of {self.max_tokens} tokens, {used} of them spent, has no room for a call of up to {longest}"
-        )
-
-    def check_draft(self, draft: Draft, shown: Sequence[Mapping[str, Any]]) -> tuple[list[Checked], list[Finding]]:
-        """Check every block of a draft, the main one against the caller's examples too."""
-        from ritesmith.forge.blocks import capability_name
-
-        checked: list[Checked] = []
-        findings: list[Finding] = []
-        drafted: dict[str, Capability] = {}
-        for index, text in enumerate(draft.capabilities):
-            file = f"{capability_name(text) or 'capability'}.lua"
-            main = draft.workflow is None and index == len(draft.capabilities) - 1
-            examples, wrong = self.examples("capability", shown) if main else ((), [])
-            one = self.app.checking.check_capability_text(text, file, examples)
-            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
-            checked.append(one)
-            if one.capability is not None:
-                drafted[one.name] = one.capability
-        if draft.workflow is not None and len(drafted) == len(draft.capabilities):
-            examples_, wrong = self.examples("workflow", shown)
-            one = self.app.checking.check_workflow_value(
-                draft.workflow, "workflow.json", drafted=drafted, examples=examples_
-            )
-            findings += [*one.findings, *wrong, *self.too_wide(one), *self.name_taken(one), *self.contract_changed(one)]
-            checked.append(one)
-        if checked and self.request.name and checked[-1].name and checked[-1].name != self.request.name:
-            message = f"it is called {checked[-1].name!r}, and {self.request.name!r} is asked for"
-            findings.append(Finding(code="wrong_name", message=message, hint=f"name it {self.request.name}"))
-        return checked, findings
-
-    def too_wide(self, checked: Checked) -> list[Finding]:
-        """A finding for every capability whose effect is wider than the request allows."""
-        contracts = [checked.capability.contract] if checked.capability else []
-        hint = "drop the grants that it does not need"
-        if checked.workflow is not None:
-            contracts, hint = self.app.contracts_of(checked.workflow), "use a capability without that effect"
-        return [
-            Finding(
-                code="effect_too_wide",
-                where=Where(file=f"{contract.name}.lua", path="$.grants"),
-                message=f"the effect of '{contract.name}' is {hosts.effect_of(contract)}, at most "
-                f"{self.request.effect} is allowed",
-                hint=hint,
-            )
-            for contract in contracts
-            if EFFECT_ORDER[hosts.effect_of(contract)] > EFFECT_ORDER[self.request.effect]
-        ]
-
-    def name_taken(self, checked: Checked) -> list[Finding]:
-        """A model may not publish a new version of what somebody else made, unless it was asked for by name."""
-        if not checked.name or checked.name == self.request.name or not self.app.registry.versions(checked.name):
-            return []
-        message = f"'{checked.name}' is already in the registry"
-        hint = "use it by its name without writing it again, or give the new one another name"
-        return [Finding(code="name_taken", where=Where(file=checked.name), message=message, hint=hint)]
-
-    def without_taken(self, draft: Draft) -> Draft:
-        """A draft without the capabilities whose names the last check found taken: the repair may leave them out."""
-        from ritesmith.forge.blocks import capability_name
-
-        taken = {finding.where.file for finding in self.findings if finding.code == "name_taken"}
-        kept = tuple(text for text in draft.capabilities if capability_name(text) not in taken)
-        return draft.model_copy(update={"capabilities": kept})
-
-    def contract_changed(self, checked: Checked) -> list[Finding]:
-        """A repair mends code; the schemas that a draft came with, once sound, are not weakened to let it pass."""
-        said = checked.workflow or (checked.capability.contract if checked.capability else None)
-        if said is None or any(finding.where.path.startswith(FROZEN) for finding in checked.errors):
-            return []
-        schemas = {"input": said.input, "output": said.output}
-        first = self.frozen.setdefault(checked.name, schemas)
-        return [
-            Finding(
-                code="contract_changed",
-                where=Where(file=checked.name, path=f"$.{side}"),
-                message=f"the {side} schema of '{checked.name}' was changed while its code was repaired",
-                hint=f"give it as it was: {json.dumps(first[side])}",
-            )
-            for side in schemas
-            if schemas[side] != first[side]
-        ]
-
-    def accept(self, checked: list[Checked], held_back: int, messages: Sequence[Mapping[str, Any]]) -> Made:
-        """Publish all of a draft that passed, or nothing when an example that was held back is not met."""
-        main = checked[-1]
-        unseen = self.request.examples[len(self.request.examples) - held_back :] if held_back else ()
-        drafted = {one.name: one.capability for one in checked if one.capability is not None}
-        for index, raw in enumerate(unseen):
-            problems = self.rehearse_raw(self.draft_rehearser(main, drafted), main.kind, raw)
-            if problems:
-                place = len(self.request.examples) - held_back + index + 1
-                return "none", f"it fails example {place}, which the model had not seen: {problems[0]}", None, ()
-        prompt = hashlib.sha256(_text(messages).encode()).hexdigest()
-        used = self.app.capabilities_of(main.workflow, drafted) if main.workflow is not None else {}
-        total = len(self.request.examples)
-        reason = f"written by {self.replies[-1].model} in {_times(len(self.replies))}"
-        reason += f"; {total} of {total} caller's examples pass" if total else ""
-
-        def make() -> Made:
-            artifacts: list[tuple[Artifact, bool]] = []
-            for one in (*(part for part in checked[:-1] if part.name in used), main):
-                before = {artifact.name: artifact for artifact, _ in artifacts}
-                # A model's own examples prove nothing about the intent: without the caller's, a person decides.
-                waits = not self.request.examples
-                artifacts.append(self.publish(one, "model", prompt_digest=prompt, drafted=before, force_approval=waits))
-            return "authored", reason, artifacts[-1][0], tuple(artifact.ref for artifact, new in artifacts if new)
-
-        return self.unless_met(make)
-
-    def draft_rehearser(self, main: Checked, drafted: Mapping[str, Capability]) -> Callable[[Any], Rehearsal]:
-        """How to run one example of a draft that is not published."""
-        limits, sandbox = self.app.policy.limits, self.app.sandbox
-        if main.capability is not None:
-            capability = main.capability
-            return lambda example: rehearse_capability(sandbox, capability, example, limits=limits)
-        workflow = main.workflow
-        assert workflow is not None
-        parts = self.app.capabilities_of(workflow, drafted)
-        library = self.app.library
-        return lambda example: rehearse_workflow(sandbox, workflow, parts, example, limits=limits, published=library)
+        return Authoring(self, self.models).run()
 
     # ------------------------------------------------------------ shared
 
@@ -692,15 +549,15 @@ class Forging:
             told = [Finding(code="breaking_change", severity="warning", message=each) for each in broken]
             checked = checked.model_copy(update={"findings": (*checked.findings, *told)})
             more["force_approval"] = True
-        reply = self.replies[-1] if self.replies else None
-        spent = _total(count for each in self.replies for count in (each.tokens_in, each.tokens_out))
+        spent = self.report("", "", None, ())
         return self.app.publish_checked(
             checked,
             source=source,
-            author=reply.model if reply else "composer",
+            author=f"{self.model or 'composer'}{self.edited_by and f', edited by {self.edited_by}'}",
             intent=self.request.intent,
-            model=reply.model if reply else None,
-            tokens=spent,
+            model=self.model,
+            tokens=spent.tokens,
+            cost=spent.cost,
             dry_run=self.dry_run,
             **more,
         )
@@ -774,15 +631,8 @@ def _steps(draft: Mapping[str, JSON]) -> int:
     return sum(1 for node in draft.get("nodes", []) if node.get("kind") == "task")
 
 
-def _text(messages: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(messages, sort_keys=True)
-
-
-def _total(counts: Iterable[int | None]) -> int | None:
+def _total(counts: Iterable[Number | None]) -> Number | int | None:
     """The sum, or None when one of them is not known."""
-    known = list(counts)
-    return None if None in known else sum(count for count in known if count is not None)
-
-
-def _times(number: int) -> str:
-    return "one answer" if number == 1 else f"{number} answers"
+    found = list(counts)
+    known = [count for count in found if count is not None]
+    return sum(known) if len(known) == len(found) else None

@@ -1,4 +1,7 @@
-"""Asks an OpenAI-compatible model server for one chat completion. The only module that imports `openai`."""
+"""Which models are asked, and the call to one: a chat completion of any OpenAI-compatible server.
+
+The only module that imports `openai`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from pydantic import Field, SecretStr
 
 from ritesmith.errors import InvalidInput, ModelUnavailable
 from ritesmith.models import JSON, Value
+from ritesmith.settings import ForgeSettings
 
 DEFAULT_MODEL = "gpt-5-mini"
+OPENAI = "https://api.openai.com/v1"
 ANSWER_BYTES_MAX = 8_000_000
 """Of one answer as the server sends it. A stream spends some hundred bytes on each token, so this is no large text."""
 PAUSE_SECONDS_MAX = 86_400
@@ -43,6 +48,70 @@ class ModelSettings(Value):
     max_tokens: int = Field(default=8_192, ge=1)
     max_retries: int = Field(default=2, ge=0)
     """The SDK's own repeats of a request that met a transient error before any of the answer came."""
+
+
+class Models(Value):
+    """The models of a forge, each with its server."""
+
+    first: ModelSettings
+    second: ModelSettings | None = None
+    """A cheaper one, which is asked for repairs, the last one excepted."""
+    fallback: tuple[ModelSettings, ...] = ()
+    """Asked in this order where the one that should answer is not available."""
+
+    @property
+    def all(self) -> tuple[ModelSettings, ...]:
+        """Every one that may be asked."""
+        return (self.first, *([] if self.second is None else [self.second]), *self.fallback)
+
+    def order(self, *, repair: bool = False, last: bool = False) -> tuple[ModelSettings, ...]:
+        """Whom to ask for a draft or, with `repair`, for a repair; the next one where one is not available."""
+        first = [self.second] if self.second is not None and repair and not last else []
+        return (*first, self.first, *self.fallback)
+
+
+def models_of(
+    settings: ForgeSettings, environ: Mapping[str, str], secret: Callable[[str], str | None]
+) -> Models | None:
+    """The models that the environment or `[forge]` names; None when neither names a server or a key.
+
+    RITESMITH_LLM_BASE_URL replaces the models of `[forge]` with its own. Else the server of `[forge]` counts, with its
+    key and no other, or if it has neither, OPENAI_BASE_URL and OPENAI_API_KEY. Raises InvalidInput as
+    `settings_from_env`, and for a secret that is not there.
+    """
+    around = settings_from_env(environ)
+    limits: dict[str, Any] = {
+        "max_tokens": settings.answer_tokens,
+        "timeout_seconds": settings.silence_seconds,
+        "answer_seconds": settings.answer_seconds,
+        "max_retries": settings.retries,
+    }
+    if around is not None and environ.get("RITESMITH_LLM_BASE_URL", "").strip():
+        return Models(first=around.model_copy(update=limits))
+    if settings.base_url is not None or settings.key is not None:
+        around = ModelSettings(base_url=settings.base_url or OPENAI, api_key=_key(settings.key, secret))
+    if around is None:
+        return None
+    model = environ.get("RITESMITH_LLM_MODEL", "").strip() or settings.model or DEFAULT_MODEL
+    first = around.model_copy(update={**limits, "model": model})
+    fallback = []
+    for each in settings.fallback:
+        server = {} if each.base_url is None else {"base_url": each.base_url, "api_key": _key(each.key, secret)}
+        fallback.append(first.model_copy(update={"model": each.model, **server}))
+    second = None if settings.second_model is None else first.model_copy(update={"model": settings.second_model})
+    return Models(first=first, second=second, fallback=tuple(fallback))
+
+
+def _key(name: str | None, secret: Callable[[str], str | None]) -> SecretStr | None:
+    if name is None:
+        return None
+    value = secret(name)
+    if value is None:
+        raise InvalidInput(
+            f"ritesmith.toml names the secret '{name}' as the key of a model server, and there is none",
+            hint=f"set RITESMITH_SECRET_{name}, or write it into secrets.toml",
+        )
+    return SecretStr(value)
 
 
 def settings_from_env(environ: Mapping[str, str]) -> ModelSettings | None:
@@ -99,6 +168,10 @@ class Reply(Value):
     """The model as the server named it, else as it was asked for."""
     without: tuple[str, ...] = ()
     """What this server refused; pass it to the next `ask` of the same server to save a round trip."""
+    requests: int = 1
+    """HTTP requests that were sent for it, those that were refused or repeated included."""
+    unanswered: int = 0
+    """Those among them to which nothing came back: what they cost nobody knows."""
 
 
 STREAM, USAGE, MAX_TOKENS = "stream", "stream_options", "max_tokens"
@@ -124,7 +197,8 @@ def ask(
 
     Raises ModelUnavailable, whose facts say: reason (wrong_key, forbidden, model_not_found, rate_limited, refused,
     server_error, unreachable, time_out, too_long, stream_cut, malformed_answer, empty_answer), retryable, tried, model,
-    server, status, seconds, and retry_after_seconds where the server asks for a pause. The key is in none of them.
+    server, status, seconds, requests, unanswered, without, and retry_after_seconds where the server asks for a pause.
+    The key is in none of them.
     """
     import httpx2
     import openai
@@ -143,7 +217,8 @@ def ask(
             # What the SDK says of a connection that was cut under it depends on where it was reading.
             reason, status, wait = "time_out", None, None
             message = f"no whole answer within {settings.answer_seconds:g} seconds"
-        _raise_unavailable(settings, reason, message, error, status, tried, clock() - started, wait)
+        counts = {"requests": watch.requests, "unanswered": watch.unanswered, "without": list(refused)}
+        _raise_unavailable(settings, reason, message, error, status, tried, clock() - started, wait, counts)
 
     try:
         client = openai.OpenAI(
@@ -202,6 +277,8 @@ def ask(
         seconds=clock() - started,
         model=answer.model or settings.model,
         without=tuple(refused),
+        requests=watch.requests,
+        unanswered=watch.unanswered,
     )
 
 
@@ -226,6 +303,13 @@ class _Watch:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self.over = False
+        self.requests = 0
+        self.answered = 0
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of which not even the headers of an answer came."""
+        return self.requests - self.answered
 
     def __enter__(self) -> None:
         self._timer.start()
@@ -242,6 +326,7 @@ class _Watch:
     def on_request(self, request: Any) -> None:
         """Before each try: none is begun when the time is over."""
         self._stop(request)
+        self.requests += 1
         timeouts, left = dict(request.extensions.get("timeout", {})), max(self._ends - time.monotonic(), 0.001)
         # There is no connection to cut yet while it is being made.
         timeouts |= {key: min(timeouts.get(key) or left, left) for key in ("connect", "pool")}
@@ -256,6 +341,7 @@ class _Watch:
 
     def on_response(self, response: Any) -> None:
         """At the headers of each answer, before its body is read."""
+        self.answered += 1
         pause = _seconds_asked_for(response.headers)
         if pause is not None and pause >= self._ends - time.monotonic():
             response.headers["x-should-retry"] = "false"
@@ -470,25 +556,27 @@ def _raise_unavailable(
     tried: Sequence[str],
     seconds: float,
     wait: float | None,
+    counts: Mapping[str, Any],
 ) -> NoReturn:
-    server = settings.base_url or "OpenAI"
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     shown = " ".join(_well_formed(message).split())
     if len(key) >= KEY_CHARACTERS_MIN:
         shown = shown.replace(key, "***")
     raise ModelUnavailable(
-        f"the model {settings.model!r} at {_without_credentials(server)} did not answer: {shown[:300]}",
+        f"the model {settings.model!r} at {server_name(settings)} did not answer: {shown[:300]}",
         hint=HINTS[reason],
         reason=reason,
         retryable=reason in RETRYABLE,
         tried=list(tried),
         model=settings.model,
-        server=_without_credentials(server),
+        server=server_name(settings),
         status=status,
         seconds=seconds,
+        **counts,
         **({} if wait is None or not 0 <= wait <= PAUSE_SECONDS_MAX else {"retry_after_seconds": wait}),
     ) from error
 
 
-def _without_credentials(url: str) -> str:
-    return re.sub(r"(?<=//)[^/@]*@", "", url)
+def server_name(settings: ModelSettings) -> str:
+    """The server as it may be shown and stored: its URL without credentials."""
+    return re.sub(r"(?<=//)[^/@]*@", "", settings.base_url or "OpenAI")

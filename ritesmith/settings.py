@@ -157,6 +157,69 @@ class LlmSettings(Value):
         return self
 
 
+class ModelPrice(Value):
+    """`[forge.prices."MODEL"]`: what a million tokens cost, in one currency for all models."""
+
+    price_in: Price
+    price_cached: Price | None = None
+    """Of what the server had in its cache; left out, the same as `price_in`."""
+    price_out: Price
+
+    def cost(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float:
+        """What so many tokens cost; those that were cached are among those that went in."""
+        cached = self.price_in if self.price_cached is None else self.price_cached
+        new = max(tokens_in - tokens_cached, 0)
+        return (new * self.price_in + tokens_cached * cached + tokens_out * self.price_out) / 1_000_000
+
+
+class FallbackModel(Value):
+    """`[[forge.fallback]]`: a model that is asked where another one is not available."""
+
+    model: str
+    base_url: str | None = None
+    """Left out, the server of the first model, with its key."""
+    key: SecretName | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            _check_url(url, "a model server", "http://localhost:8080/v1", "key")
+        return url
+
+    @model_validator(mode="after")
+    def _key_belongs_to_a_server(self) -> Self:
+        if self.key is not None and self.base_url is None:
+            raise ValueError("a 'key' belongs to a server: say 'base_url' too")
+        return self
+
+
+class ForgeSettings(Value):
+    """`[forge]`: the models that write what is missing, and what they cost."""
+
+    base_url: str | None = None
+    key: SecretName | None = None
+    model: str | None = None
+    second_model: str | None = None
+    """A cheaper one of the same server, for repairs."""
+    fallback: tuple[FallbackModel, ...] = ()
+    prices: dict[str, ModelPrice] = Field(default={})
+    """Model, as it is asked for -> its price. What is not listed costs an unknown amount."""
+    answer_tokens: int = Field(default=8_192, ge=1)
+    silence_seconds: Seconds = 120.0
+    """Longest silence of the server: to connect, and between two pieces of an answer."""
+    answer_seconds: Seconds = 600.0
+    retries: int = Field(default=2, ge=0, le=10)
+    """Of a request that met a transient error before any of the answer came."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            _check_url(url, "a model server", "http://localhost:8080/v1", "key")
+        return url
+
+
 class McpTool(Value):
     """`[mcp.NAME.tools.TOOL]`: a person's word on one tool."""
 
@@ -220,6 +283,7 @@ class Settings(Value):
     sql: dict[Name, SqlSettings] = Field(default={})
     files: dict[Name, FileRoot] = Field(default={})
     llm: LlmSettings | None = None
+    forge: ForgeSettings = ForgeSettings()
     mcp: dict[Name, McpSettings] = Field(default={})
     folder: Path = Field(default=Path(), exclude=True)
     """Where the file lies: relative paths in it begin there."""

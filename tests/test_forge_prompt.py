@@ -86,7 +86,8 @@ def user(request: Request, **more: Any) -> str:
 
 def test_the_whole_prompt_and_its_repair_are_as_written_down() -> None:
     messages = first_messages(REQUEST, HOSTS, [CONTRACT], [NEIGHBOUR])
-    text = prompt_text(repair_messages(messages, DRAFT, FINDINGS))
+    repair = repair_messages(messages, DRAFT, FINDINGS, blocks=["a.b"], kept=["the workflow"], catalog=HOSTS)
+    text = prompt_text(repair)
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(text, encoding="utf-8")
@@ -105,11 +106,11 @@ def test_the_rules_come_first_and_are_the_same_for_every_request() -> None:
 
 
 def test_a_request_with_the_bundled_catalog_stays_small() -> None:
-    text = prompt_text(first_messages(REQUEST, HOSTS, [CONTRACT] * 70, ["x" * 3000, "y" * 3000, "z" * 900]))
+    text = prompt_text(first_messages(REQUEST, HOSTS, [CONTRACT] * 70, ["x" * 900, "y" * 900, "z" * 500]))
     assert text.count("payments.refund{") == 10
     assert "(60 more exist" in text
-    assert "y" * 3000 not in text
-    assert text.count("x" * 3000) == text.count("z" * 900) == 1
+    assert "y" * 900 not in text
+    assert text.count("x" * 900) == text.count("z" * 500) == 1
     assert len(text) < 10_000 + NEIGHBOUR_CHARACTERS
 
 
@@ -211,7 +212,48 @@ def test_a_repair_continues_the_conversation_and_says_each_finding_once() -> Non
     assert messages[2] == {"role": "assistant", "content": DRAFT}
     assert messages[3]["content"].count("forbidden_global") == 1
     assert '"where": "a.b.lua:5:3"' in messages[3]["content"]
-    assert "Blocks that were read: a.b." in messages[3]["content"]
+    assert "only these blocks: all." in messages[3]["content"]
+
+
+def test_a_repair_names_the_blocks_that_failed_and_those_that_stay() -> None:
+    messages = repair_messages([], DRAFT, FINDINGS, blocks=["a.b"], kept=["a.c", "the workflow"])
+    assert "only these blocks: a.b. Sound, and kept as they are: a.c, the workflow." in messages[-1]["content"]
+
+
+def test_a_host_function_that_a_finding_names_is_shown_if_it_was_not_yet() -> None:
+    first = first_messages(Request(intent="add two numbers"), HOSTS, [], [])
+    assert "(more exist: store.get, store.put)" in first[1]["content"]
+    wrong = [Finding(code="grant_missing", message="it calls 'store.put' without a grant")]
+    told = repair_messages(first, DRAFT, wrong, catalog=HOSTS)[-1]["content"]
+    assert "store.put{key: string}" in told
+    assert "store.get{" not in told
+    again = repair_messages([*first, {"role": "user", "content": told}], DRAFT, wrong, catalog=HOSTS)
+    assert "store.put{" not in again[-1]["content"]
+
+
+def test_host_functions_are_shown_for_their_words_or_because_near_capabilities_use_them() -> None:
+    by_words = user(Request(intent="read one document"), catalog=HOSTS)
+    assert "store.get{" in by_words
+    by_use = user(Request(intent="pay it back"), catalog=HOSTS, contracts=[CONTRACT])
+    assert "store.put{" in by_use
+    assert "(more exist: store.get)" in by_use
+
+
+def test_examples_that_do_not_fit_are_left_out_but_never_the_first() -> None:
+    long = {"input": {"text": "x" * 2000}, "output": {"n": 1}}
+    short = {"input": {"text": "short"}, "output": {"n": 2}}
+    for examples, shown in (((long, short), [long]), ((short, long, short), [short])):
+        text = user(Request(intent="count letters", examples=examples))
+        data = json.loads(text.rpartition('<data name="request">\n')[2].partition("\n</data>")[0])
+        assert data["examples"] == shown
+
+
+def test_what_exists_is_given_by_name_and_only_the_gap_is_asked_for() -> None:
+    text = user(
+        Request(intent="parse a csv, then translate it"), covered={"parse a csv": "csv.parse"}, gaps=["translate it"]
+    )
+    data = json.loads(text.rpartition('<data name="request">\n')[2].partition("\n</data>")[0])
+    assert (data["covered"], data["gaps"]) == ({"parse a csv": "csv.parse"}, ["translate it"])
 
 
 def test_many_findings_are_cut_and_counted() -> None:

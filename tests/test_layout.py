@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "expr": VALUES | {"schemas"},
     "guard": VALUES | {"contract", "expr", "grants", "schemas", "toml_file", "guard"},
     "sandbox": VALUES | {"sandbox"},
-    "model_server": VALUES,
+    "model_server": VALUES | {"settings"},
+    "books": VALUES | {"db", "model_server"},
     "hosts": VALUES | {"grants", "json_text", "model_server", "schemas", "settings", "signing", "hosts"},
     "db": {"errors"},
     "search": VALUES,
@@ -63,6 +64,8 @@ MAY_IMPORT = {
         "app",
         "db",
         "doctor",
+        "books",
+        "drafts",
         "intake",
         "cli",
         "config",
@@ -100,7 +103,7 @@ ONLY_IN = {
     "rich": {"cli"},
     "click": {"cli"},
 }
-KNOWS_THE_ORDER = {"app", "artifacts", "checking", "forging", "runs", "syncing"}
+KNOWS_THE_ORDER = {"app", "artifacts", "authoring", "checking", "drafts", "forging", "runs", "syncing"}
 
 
 def modules():

@@ -15,12 +15,14 @@ import click
 from ritesmith import __version__
 from ritesmith.cli import artifacts, runs
 from ritesmith.cli.doctor import doctor
-from ritesmith.cli.options import Group, emit, json_of, talk, with_app, with_json
+from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json
 from ritesmith.cli.project import config, init
+from ritesmith.cli.usage import usage
 from ritesmith.errors import ForgeError, InvalidInput
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
+    from ritesmith.drafts import Answer, Proposal
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,7 +66,20 @@ ritesmith.add_command(init)
 @click.option("--no-model", is_flag=True, help="Reuse and compose only, even when a model is configured.")
 @click.option("--rounds", type=click.IntRange(0, 10), default=3, show_default=True, help="Repairs asked of the model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Budget of this forge; reserved before each call.")
-@click.option("--dry-run", is_flag=True, help="Publish nothing, remember nothing.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0, min_open=True),
+    callback=not_nan,
+    help="Budget in the currency of the prices in ritesmith.toml.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    callback=not_nan,
+    help="Time for the model; a call that is under way is cut off.",
+)
+@click.option("--interactive", is_flag=True, help="Show the draft, and publish it only if you accept it.")
+@click.option("--dry-run", is_flag=True, help="Publish nothing, remember nothing but what was spent.")
 @click.option("--explain", is_flag=True, help="Show every candidate, what was held against it, and the verdict.")
 @with_json
 @with_app
@@ -77,6 +92,9 @@ def forge(
     no_model: bool,
     rounds: int,
     max_tokens: int | None,
+    max_cost: float | None,
+    max_seconds: float | None,
+    interactive: bool,
     dry_run: bool,
     explain: bool,
     as_json: bool,
@@ -87,28 +105,38 @@ def forge(
 
     \b
     Without a model: what exists and provably fits is reused, what can be composed is composed, for 0 tokens.
-    With one: OPENAI_API_KEY, RITESMITH_LLM_BASE_URL (any OpenAI-compatible server), RITESMITH_LLM_MODEL.
+    With one: OPENAI_API_KEY, RITESMITH_LLM_BASE_URL (any OpenAI-compatible server), RITESMITH_LLM_MODEL,
+    or [forge] of ritesmith.toml. 'ritesmith usage' tells what it took.
     """
-    import os
+    from ritesmith.books import Budget
+    from ritesmith.cli import review, show
+    from ritesmith.cli.progress import progress
 
-    from ritesmith.cli import show
-    from ritesmith.model_server import settings_from_env
-
+    if interactive and not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("--interactive asks, and there is no terminal to ask at.")
     given = _examples(examples) if examples else []
-    settings = None if no_model else settings_from_env(os.environ)
+    budget = Budget(max_tokens=max_tokens, max_cost=max_cost, max_seconds=max_seconds)
+
+    def looked_at(proposal: Proposal) -> Answer:
+        view.pause()
+        return review.ask(proposal)
+
     try:
-        report = app.forge(
-            intent,
-            examples=given,
-            effect=effect,
-            name=name,
-            settings=settings,
-            rounds=rounds,
-            max_tokens=max_tokens,
-            dry_run=dry_run,
-            explain=explain,
-            on_progress=talk if sys.stderr.isatty() else lambda text: None,
-        )
+        with progress() as view:
+            report = app.forge(
+                intent,
+                examples=given,
+                effect=effect,
+                name=name,
+                models=None if no_model else app.models(),
+                rounds=rounds,
+                budget=budget,
+                dry_run=dry_run,
+                explain=explain,
+                on_progress=view.said,
+                on_text=view.piece,
+                review=looked_at if interactive else None,
+            )
     except ForgeError as error:
         if not as_json and "report" in error.facts:
             show.forge(error.facts["report"], explain)
@@ -267,7 +295,7 @@ def hosts(app: RiteSmith, name: str | None, as_json: bool) -> None:
         emit(told) if as_json else show.host_function(told)
 
 
-for each in (*artifacts.KEEPING, *runs.COMMANDS):
+for each in (usage, *artifacts.KEEPING, *runs.COMMANDS):
     ritesmith.add_command(each)
 
 

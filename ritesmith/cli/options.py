@@ -37,7 +37,7 @@ def with_json(command: F) -> F:
 def not_nan(context: click.Context, option: click.Parameter, value: float) -> float:
     """Whether an option holds a number at all: a range lets through what compares with nothing."""
     if value != value:
-        raise click.BadParameter("not a number of seconds")
+        raise click.BadParameter("not a number")
     return value
 
 

@@ -83,8 +83,12 @@ def forge(report: Mapping[str, Any], explain: bool = False) -> None:
             out.print(f"({hidden} more candidates; --explain shows them all)")
     if report["findings"]:
         out.print(findings_table(report["findings"]))
-    cost = "" if report["cost"] is None else f", cost {report['cost']}"
-    model = f" from {report['model']} in {report['calls']} calls" if report["model"] else ""
+    model, cost = "", ""
+    if report["calls"]:
+        cost = f", cost {'unknown' if report['cost'] is None else format(report['cost'], '.4f')}"
+        model = f" from {report['model']}" if report["model"] else ""
+        model += f" in {counted(report['calls'], 'call')}"
+        model += f", {counted(report['rounds'], 'repair')}" if report["rounds"] else ""
     seconds = duration(report["seconds"])
     out.print(f"findings {len(report['findings'])}, tokens {known(report['tokens'])}{model}{cost}, time {seconds}")
     if not report["artifact"]:

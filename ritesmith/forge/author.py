@@ -9,15 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ritesmith.forge.blocks import capability_name, parse_draft
 from ritesmith.forge.reuse import Request
-from ritesmith.models import EFFECT_ORDER, JSON, Contract, Finding, HostFunction, Schema
+from ritesmith.forge.words import content
+from ritesmith.models import EFFECT_ORDER, JSON, Contract, Finding, HostFunction, Limits, Schema
 
 CATALOG_ENTRIES = 10
+HOST_ENTRIES = 4
 NEIGHBOURS = 3
-NEIGHBOUR_CHARACTERS = 4_000
+NEIGHBOUR_CHARACTERS = 1_500
 """Of all neighbours together; one that does not fit is left out."""
+EXAMPLE_CHARACTERS = 1_500
+"""Of the caller's examples; the first is always shown, and those that do not fit decide all the same."""
+ERRORS_SHOWN = 4
+FIELDS_SHOWN = 4
+"""Of an object inside another one, in the line of a host function."""
 FINDINGS = 30
+DEPTH = 3
+"""To which the types of objects are told."""
 Message = dict[str, Any]
 
 # ---------------------------------------------------------------- the messages
@@ -28,24 +36,41 @@ def first_messages(
     catalog: Sequence[HostFunction],
     contracts: Sequence[Contract],
     neighbours: Sequence[str],
+    *,
+    covered: Mapping[str, str] | None = None,
+    gaps: Sequence[str] = (),
+    limits: Limits | None = None,
 ) -> list[Message]:
     """The messages that ask for a draft: fixed rules first, so that servers can cache them, then what varies.
 
     `contracts` come best first; ten of them are shown, and how many more there are. Host functions with a wider effect
-    than the request allows are left out. At most three `neighbours` are shown: texts of accepted artifacts, best first.
-    Everything that somebody else wrote stands inside `<data>` and can't close it.
+    than the request allows are left out; of the others those are shown that the request speaks of or that the shown
+    capabilities use, and the rest by name. At most three `neighbours` are shown: texts of accepted artifacts, best
+    first. `covered` is a part of the intent -> the capability that does it, `gaps` the other parts. Everything that
+    somebody else wrote stands inside `<data>` and can't close it.
     """
-    allowed = [each for each in catalog if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[request.effect]]
-    lines = [_contract_line(contract) for contract in contracts[:CATALOG_ENTRIES]]
+    shown = contracts[:CATALOG_ENTRIES]
+    lines = [_contract_line(contract) for contract in shown]
     if len(contracts) > CATALOG_ENTRIES:
         lines.append(f"({len(contracts) - CATALOG_ENTRIES} more exist; these are the nearest)")
+    likely, others = likely_hosts(request, catalog, shown)
+    host_lines = [_host_line(each) for each in likely]
+    if others:
+        host_lines.append(f"(more exist: {', '.join(each.name for each in others)})")
     wanted: dict[str, JSON] = {"intent": request.intent}
     if request.name:
         wanted["name"] = request.name
-    wanted |= {"effect": request.effect, "examples": list(request.examples)}
+    wanted["effect"] = request.effect
+    if limits is not None:
+        wanted["limits"] = {"fuel": limits.fuel, "host_calls": limits.host_calls, "seconds": limits.deadline_seconds}
+    if covered:
+        wanted["covered"] = dict(covered)
+    if gaps:
+        wanted["gaps"] = list(gaps)
+    wanted["examples"] = _examples_that_fit(request.examples)
     user = fill(
         "request.md",
-        host_functions="\n".join(_host_line(each) for each in allowed) or "(none)",
+        host_functions="\n".join(host_lines) or "(none)",
         capabilities="\n".join(lines) or "(none)",
         neighbours=_neighbours(neighbours),
         request=as_data(wanted),
@@ -53,28 +78,82 @@ def first_messages(
     return [{"role": "system", "content": _prompt("rules.md")}, {"role": "user", "content": user}]
 
 
-def repair_messages(
-    previous: Sequence[Mapping[str, Any]], reply_text: str, findings: Sequence[Finding]
-) -> list[Message]:
-    """The conversation so far, the reply, and what is wrong with it: one line per finding, each said once.
+def likely_hosts(
+    request: Request, catalog: Sequence[HostFunction], contracts: Sequence[Contract]
+) -> tuple[list[HostFunction], list[HostFunction]]:
+    """The host functions that a draft may well need, best first, and the others that it could be granted.
 
-    Messages of findings that were made while running may hold words out of somebody's data. Of those, only words that
-    the draft itself contains, numbers, and the words of Lua's own messages are passed on.
+    What speaks for one: words that it shares with the intent, and use by the capabilities that lie near.
     """
-    draft, _ = parse_draft(reply_text)
-    blocks = [capability_name(text) or "a lua block without a readable name" for text in draft.capabilities]
-    if draft.workflow is not None:
-        blocks.append("the workflow")
-    written = "\n".join(str(each["content"]) for each in previous if each["role"] == "assistant") + reply_text
-    lines = list(dict.fromkeys(_finding_line(finding, written) for finding in findings))
+    allowed = [each for each in catalog if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[request.effect]]
+    wanted = set(content(request.intent))
+    used = [name for contract in contracts for name in contract.grants]
+
+    def score(function: HostFunction) -> int:
+        said = set(content(f"{function.name.replace('.', ' ')} {function.description}"))
+        return 2 * len(wanted & said) + used.count(function.name)
+
+    likely = sorted((each for each in allowed if score(each)), key=lambda each: (-score(each), each.name))
+    likely = likely[:HOST_ENTRIES]
+    names = {each.name for each in likely}
+    return likely, [each for each in allowed if each.name not in names]
+
+
+def _examples_that_fit(examples: Sequence[Mapping[str, Any]]) -> list[JSON]:
+    shown: list[JSON] = []
+    room = EXAMPLE_CHARACTERS
+    for each in examples:
+        room -= len(json.dumps(each, ensure_ascii=False))
+        if shown and room < 0:
+            break
+        shown.append(dict(each))
+    return shown
+
+
+def repair_messages(
+    previous: Sequence[Mapping[str, Any]],
+    written: str,
+    findings: Sequence[Finding],
+    *,
+    blocks: Sequence[str] = (),
+    kept: Sequence[str] = (),
+    catalog: Sequence[HostFunction] = (),
+) -> list[Message]:
+    """The conversation so far, what was `written`, and what is wrong with it: one line per finding, each said once.
+
+    `blocks` are to be given again, `kept` are sound and stay. Host functions that a finding names and that were not
+    shown are shown now. Messages of findings that were made while running may hold words out of somebody's data. Of
+    those, only words that the draft itself contains, numbers, and the words of Lua's own messages are passed on.
+    """
+    drafted = "\n".join(str(each["content"]) for each in previous if each["role"] == "assistant") + written
+    lines = list(dict.fromkeys(_finding_line(finding, drafted) for finding in findings))
     if len(lines) > FINDINGS:
         lines[FINDINGS:] = [f"(and {len(lines) - FINDINGS} more)"]
-    told = fill("repair.md", findings="\n".join(lines), blocks=as_text(", ".join(blocks) or "none"))
+    told = fill(
+        "repair.md",
+        findings="\n".join(lines),
+        host_functions=_hosts_named(findings, previous, catalog),
+        blocks=as_text(", ".join(blocks) or "all"),
+        kept=f" Sound, and kept as they are: {as_text(', '.join(kept))}." if kept else "",
+    )
     return [
         *(dict(message) for message in previous),
-        {"role": "assistant", "content": reply_text},
+        {"role": "assistant", "content": written},
         {"role": "user", "content": told},
     ]
+
+
+def _hosts_named(
+    findings: Sequence[Finding], previous: Sequence[Mapping[str, Any]], catalog: Sequence[HostFunction]
+) -> str:
+    said = " ".join(f"{each.message} {each.hint}" for each in findings)
+    before = "\n".join(str(each["content"]) for each in previous)
+    lines = [
+        _host_line(each)
+        for each in catalog
+        if re.search(rf"(?<![\w.]){re.escape(each.name)}(?![\w.])", said) and f"\n{each.name}{{" not in before
+    ]
+    return fill("hosts.md", host_functions="\n".join(lines[:HOST_ENTRIES])) + "\n" if lines else ""
 
 
 def fill(template: str, **values: str) -> str:
@@ -105,12 +184,14 @@ def _prompt(name: str) -> str:
 
 
 def _host_line(function: HostFunction) -> str:
-    line = f"{function.name}{type_text(function.input)} -> {type_text(function.output)} [{function.effect}]"
+    given, taken = (type_text(schema, fields=FIELDS_SHOWN) for schema in (function.input, function.output))
+    line = f"{function.name}{given} -> {taken} [{function.effect}]"
     if function.narrows:
         fields = ", ".join(f"{key}: {type_text(schema)}" for key, schema in function.narrows.items())
         line += f" grant {{{fields}}}"
     if function.errors:
-        line += f" errors {', '.join(function.errors)}"
+        more = ", …" if len(function.errors) > ERRORS_SHOWN else ""
+        line += f" errors {', '.join(function.errors[:ERRORS_SHOWN])}{more}"
     return f"{line}: {as_text(function.description)}"
 
 
@@ -121,8 +202,11 @@ def _contract_line(contract: Contract) -> str:
     return f"{contract.name}{types} [{effect}{undo}]: {as_text(contract.intent)}"
 
 
-def type_text(schema: Schema | bool, depth: int = 3) -> str:
-    """A schema as a short type: `{amount: number, tags?: string[], kind: "a" | "b"}`. Descriptions are left out."""
+def type_text(schema: Schema | bool, depth: int = DEPTH, fields: int | None = None) -> str:
+    """A schema as a short type: `{amount: number, tags?: string[], kind: "a" | "b"}`. Descriptions are left out.
+
+    Of an object inside another one at most so many `fields` are told.
+    """
     if not isinstance(schema, dict):
         return "any"
     if "enum" in schema or "const" in schema:
@@ -132,31 +216,33 @@ def type_text(schema: Schema | bool, depth: int = 3) -> str:
     kind = schema.get("type")
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
-            return " | ".join(dict.fromkeys(type_text(part, depth - 1) for part in schema[union]))
+            return " | ".join(dict.fromkeys(type_text(part, depth - 1, fields) for part in schema[union]))
     if isinstance(kind, list):
-        return " | ".join(type_text({**schema, "type": each}, depth) for each in kind)
+        return " | ".join(type_text({**schema, "type": each}, depth, fields) for each in kind)
     if kind == "array":
-        inner = type_text(schema.get("items", True), depth - 1)
+        inner = type_text(schema.get("items", True), depth - 1, fields)
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
     if kind == "object":
-        return _object_text(schema, depth)
+        return _object_text(schema, depth, fields)
     if kind == "string" and isinstance(schema.get("format"), str):
         return f"string({as_text(schema['format'], 20)})"
     return as_text(kind, 20) if isinstance(kind, str) else "any"
 
 
-def _object_text(schema: Schema, depth: int) -> str:
+def _object_text(schema: Schema, depth: int, most: int | None) -> str:
     properties = schema.get("properties")
     if not isinstance(properties, dict) or not properties:
         extra = schema.get("additionalProperties")
-        return f"{{[key]: {type_text(extra, depth - 1)}}}" if isinstance(extra, dict) and extra else "{}"
+        return f"{{[key]: {type_text(extra, depth - 1, most)}}}" if isinstance(extra, dict) and extra else "{}"
     if depth <= 0:
         return "{…}"
     required = schema.get("required", [])
-    fields = (
-        f"{as_text(name, 60)}{'' if name in required else '?'}: {type_text(part, depth - 1)}"
+    fields = [
+        f"{as_text(name, 60)}{'' if name in required else '?'}: {type_text(part, depth - 1, most)}"
         for name, part in properties.items()
-    )
+    ]
+    if most is not None and depth < DEPTH and len(fields) > most:
+        fields[most:] = ["…"]
     return f"{{{', '.join(fields)}}}"
 
 

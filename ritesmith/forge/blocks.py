@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ritesmith.contract import HEADER, read_capability
 from ritesmith.json_text import NotJSON, parse
@@ -30,6 +30,7 @@ LUA_TOKEN = re.compile(
 )
 OPENS = {"function": 1, "do": 1, "if": 1, "repeat": 1, "end": -1, "until": -1}
 REPLY = "reply"
+WORKFLOW = "the workflow"
 
 
 class Draft(Value):
@@ -129,13 +130,18 @@ def parse_draft(text: str, *, truncated: bool = False) -> tuple[Draft, list[Find
     return draft, findings
 
 
-def merge_draft(old: Draft, new: Draft) -> Draft:
+def merge_draft(old: Draft, new: Draft, keep: Collection[str] = ()) -> Draft:
     """The old draft with the blocks that `new` gives again put in their place; what is not given again stays.
 
+    So do the sound blocks that `keep` names, whatever `new` says: capabilities by name, the workflow as WORKFLOW.
     Capabilities are matched by name. A lone capability on both sides is replaced even when its name differs, because
     the name itself may have been what was wrong; so is one that has no readable name when only one such block exists.
     """
     merged = {capability_name(text) or f"?{index}": text for index, text in enumerate(old.capabilities)}
+    sound = [name for name in merged if name in keep]
+    given = tuple(text for text in new.capabilities if capability_name(text) not in sound)
+    workflow = None if WORKFLOW in keep else new.workflow
+    new = Draft(capabilities=given, workflow=workflow)
     nameless = [name for name in merged if name.startswith("?")]
     alone = len(old.capabilities) == len(new.capabilities) == 1 and old.workflow is None and new.workflow is None
     if alone:
@@ -151,6 +157,24 @@ def merge_draft(old: Draft, new: Draft) -> Draft:
         else:
             merged[name or f"?new{len(merged)}"] = text
     return Draft(capabilities=tuple(merged.values()), workflow=old.workflow if new.workflow is None else new.workflow)
+
+
+def render(draft: Draft) -> str:
+    """A draft as a reply would give it; `parse_draft` reads it back."""
+    blocks = [f"```lua\n{text}```\n" for text in draft.capabilities]
+    if draft.workflow is not None:
+        blocks.append(f"```json\n{json.dumps(draft.workflow, ensure_ascii=False, indent=1)}\n```\n")
+    return "".join(blocks)
+
+
+def with_examples(text: str, examples: Sequence[JSON]) -> str:
+    """A capability file with other examples in its header, which must be readable."""
+    found = HEADER.match(text)
+    if found is None:
+        raise ValueError("the text has no header")
+    header = json.dumps({**json.loads(found["json"]), "examples": list(examples)}, ensure_ascii=False, indent=2)
+    level = next(level for level in ("", "=", "==", "===", "====") if f"]{level}]" not in header)
+    return f"--[{level}[ capability\n{header}\n]{level}]{text[found.end() :]}"
 
 
 def capability_name(text: str) -> str | None:

@@ -35,7 +35,6 @@ PROMPT_CHARACTERS_MAX = 200_000
 TOKENS_DEFAULT, TOKENS_MAX = 1024, 16_384
 MESSAGE_TOKENS = 16
 """What a server adds around each message, at most."""
-OPENAI = "https://api.openai.com/v1"
 COUNT_MAX = 2**53
 _FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*)\n\s*```", re.DOTALL)
 
@@ -236,7 +235,7 @@ def _asked(
 ) -> Any:
     from pydantic import SecretStr
 
-    from ritesmith.model_server import ModelSettings, ask
+    from ritesmith.model_server import OPENAI, ModelSettings, ask
 
     server = ModelSettings(
         base_url=settings.base_url or OPENAI,
