@@ -102,7 +102,7 @@ def examine(registry: Path, environment: Mapping[str, str], *, live: bool = Fals
         yield _done("project", "policy", lambda: policy(place.folder))
         yield _done("project", "secrets", lambda: secrets(place.folder))
         yield _done("project", "signing key", lambda: signing_key(environment))
-        yield _done("model", "of the forge", lambda: forge_model(environment, live))
+        yield _done("model", "of the forge", lambda: forge_model(place, live))
         yield _done("model", "of scripts", lambda: scripts_model(place, live))
 
 
@@ -583,13 +583,16 @@ def signing_key(environment: Mapping[str, str]) -> Found:
 # ---------------------------------------------------------------- models
 
 
-def forge_model(environment: Mapping[str, str], live: bool) -> Found:
-    from ritesmith.model_server import settings_from_env
+def forge_model(place: Place, live: bool) -> Found:
+    from ritesmith.hosts.secrets import Secrets
+    from ritesmith.model_server import models_of
+    from ritesmith.settings import load_settings
 
-    server = settings_from_env(environment)
-    if server is None:
-        return Found("skip", "none is set: OPENAI_API_KEY or RITESMITH_LLM_BASE_URL")
-    return _reached(server, live)
+    secrets = Secrets(place.folder, place.environment)
+    models = models_of(load_settings(place.folder).forge, place.environment, secrets.get)
+    if models is None:
+        return Found("skip", "none is set: OPENAI_API_KEY, RITESMITH_LLM_BASE_URL or [forge] of ritesmith.toml")
+    return _reached(models.first, live)
 
 
 def scripts_model(place: Place, live: bool) -> Found:

@@ -156,6 +156,13 @@ def cli(place, capsys, monkeypatch, workers):
     return call
 
 
+@pytest.fixture
+def forge(cli, place, monkeypatch):
+    from scripted_forge import ScriptedForge
+
+    return ScriptedForge(cli, place, monkeypatch)
+
+
 class HandClock:
     """A clock that starts at the machine's time and moves only when it is told to."""
 
