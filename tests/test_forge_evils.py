@@ -3,20 +3,14 @@
 No pause is waited out: those that the SDK would make are written down instead.
 """
 
-import json
-import os
-import pty
-import re
-import signal
-import sys
 import time
 from typing import NamedTuple
 
 import pytest
-from conftest import BOOKS, environment, fingerprint, start, until
+from conftest import BOOKS, fingerprint
 from scripted_forge import EXAMPLES, GOOD, INTENT, flow, lua
 
-from ritesmith.testing import ScriptedAuthor, ScriptedReply
+from ritesmith.testing import ScriptedReply
 
 FAILING = ScriptedReply(status=500, text="out of order")
 OTHER = {"name": "text.other", "intent": "something else"}
@@ -67,7 +61,9 @@ EVILS = {
         tokens=0,
         said="slow down",
     ),
-    "500 once": Evil([FAILING.model_copy(update={"headers": {"Retry-After": "1"}}), lua()], MADE, requests=2, pauses=(1.0,)),
+    "500 once": Evil(
+        [FAILING.model_copy(update={"headers": {"Retry-After": "1"}}), lua()], MADE, requests=2, pauses=(1.0,)
+    ),
     "500 always": Evil(
         [FAILING.model_copy(update={"headers": {"Retry-After": "1"}})] * 3,
         outcomes=("server_error",),
@@ -123,7 +119,10 @@ EVILS = {
     "an extra grant that is used": Evil([lua(PUT + GOOD, **GRANT)] * 2, codes=("example_not_met",), **TWICE),
     "an endless loop": Evil([lua("  while true do end")] * 2, codes=("endless_loop",), **TWICE),
     "an endless loop that is not seen": Evil(
-        [lua("  local n = 0\n  while n < 1 do n = n * 2 end\n" + GOOD), lua()], MADE, codes=("example_not_met",), **TWICE
+        [lua("  local n = 0\n  while n < 1 do n = n * 2 end\n" + GOOD), lua()],
+        MADE,
+        codes=("example_not_met",),
+        **TWICE,
     ),
     "nondeterminism": Evil(
         [lua("  return {initials = tostring(os.time())}"), lua("  return {initials = tostring(math.random())}"), lua()],
