@@ -238,6 +238,7 @@ COMMANDS = {
     "show --uses of one without parts": lambda cli: ["show", "stats.average", "--uses"],
     "diff": lambda cli: ["diff", "stats.average", "stats.median"],
     "stats": lambda cli: ["stats"],
+    "usage": lambda cli: ["usage"],
     "deprecate": lambda cli: ["deprecate", "stats.median@1", "--reason", "use stats.average"],
     "revoke": lambda cli: ["revoke", "payments.refund@1", "--reason", "it pays twice"],
     "tag": lambda cli: ["tag", "stats.median@1", "stable"],
