@@ -95,7 +95,7 @@ def models_of(
     model = environ.get("RITESMITH_LLM_MODEL", "").strip() or settings.model or DEFAULT_MODEL
     first = around.model_copy(update={**limits, "model": model})
     fallback = []
-    for each in settings.fallback:
+    for each in settings.fallback.values():
         server = {} if each.base_url is None else {"base_url": each.base_url, "api_key": _key(each.key, secret)}
         fallback.append(first.model_copy(update={"model": each.model, **server}))
     second = None if settings.second_model is None else first.model_copy(update={"model": settings.second_model})

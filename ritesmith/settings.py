@@ -173,7 +173,7 @@ class ModelPrice(Value):
 
 
 class FallbackModel(Value):
-    """`[[forge.fallback]]`: a model that is asked where another one is not available."""
+    """`[forge.fallback.NAME]`: a model that is asked where another one is not available."""
 
     model: str
     base_url: str | None = None
@@ -202,15 +202,16 @@ class ForgeSettings(Value):
     model: str | None = None
     second_model: str | None = None
     """A cheaper one of the same server, for repairs."""
-    fallback: tuple[FallbackModel, ...] = ()
-    prices: dict[str, ModelPrice] = Field(default={})
-    """Model, as it is asked for -> its price. What is not listed costs an unknown amount."""
     answer_tokens: int = Field(default=8_192, ge=1)
     silence_seconds: Seconds = 120.0
     """Longest silence of the server: to connect, and between two pieces of an answer."""
     answer_seconds: Seconds = 600.0
     retries: int = Field(default=2, ge=0, le=10)
     """Of a request that met a transient error before any of the answer came."""
+    fallback: dict[Name, FallbackModel] = Field(default={})
+    """In the order in which they are asked."""
+    prices: dict[str, ModelPrice] = Field(default={})
+    """Model, as it is asked for -> its price. What is not listed costs an unknown amount."""
 
     @field_validator("base_url")
     @classmethod

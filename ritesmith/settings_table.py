@@ -102,6 +102,27 @@ SETTINGS = (
     Setting("llm.price_in", "price of a million tokens sent", example="0.25"),
     Setting("llm.price_out", "price of a million tokens received", example="2.00"),
     Setting("llm.seconds", "longest time of one answer", "60.0"),
+    Setting(
+        "forge.base_url",
+        "the model server that the forge asks; RITESMITH_LLM_BASE_URL replaces it, with all models of [forge]",
+        "OpenAI",
+        example='"https://models.example.com/v1"',
+    ),
+    Setting("forge.key", "the name of the secret that is its key", example='"MODEL"'),
+    Setting("forge.model", "the model", example='"large"'),
+    Setting("forge.second_model", "a cheaper one, which is asked for repairs but for the last", example='"small"'),
+    Setting("forge.answer_tokens", "the most tokens of one answer", "8192"),
+    Setting("forge.silence_seconds", "longest silence of the server", "120.0"),
+    Setting("forge.answer_seconds", "longest time of one answer, its repeats included", "600.0"),
+    Setting("forge.retries", "repeats of a request that met a transient error", "2"),
+    Setting("forge.fallback.NAME.model", "a model that is asked where one is not available", example='"other"'),
+    Setting("forge.fallback.NAME.base_url", "its server", "that of [forge]", example='"http://localhost:8080/v1"'),
+    Setting("forge.fallback.NAME.key", "the name of the secret that is the key there", example='"LOCAL"'),
+    Setting("forge.prices.MODEL.price_in", "price of a million tokens sent", example="1.25"),
+    Setting(
+        "forge.prices.MODEL.price_cached", "of those that the server had in its cache", "price_in", example="0.125"
+    ),
+    Setting("forge.prices.MODEL.price_out", "price of a million tokens received", example="10.0"),
     Setting("mcp.NAME.command", "what starts a server that speaks over stdin and stdout", example='["notes-server"]'),
     Setting("mcp.NAME.url", "where a server is that speaks HTTP, instead of a command"),
     Setting(
@@ -121,12 +142,17 @@ TABLES = {
     "sql.NAME": "for sql.query, once for each database",
     "files.NAME": "for file.read and file.write, once for each folder",
     "llm": "for llm.complete",
+    "forge": "for ritesmith forge",
+    "forge.fallback.NAME": "in the order in which they are asked; never because of what a model wrote",
+    "forge.prices.MODEL": "once for each model; without them a cost is unknown",
     "mcp.NAME": "for the tools of MCP servers, once for each server",
     "mcp.NAME.tools.TOOL": "once for each tool",
 }
 """The tables of the file, in its order, and what each is for."""
 EXAMPLE_NAMES = {"sql.NAME": "sql.sales", "files.NAME": "files.reports", "mcp.NAME": "mcp.notes"} | {
-    "mcp.NAME.tools.TOOL": "mcp.notes.tools.find"
+    "forge.fallback.NAME": "forge.fallback.local",
+    "forge.prices.MODEL": "forge.prices.large",
+    "mcp.NAME.tools.TOOL": "mcp.notes.tools.find",
 }
 VARIABLES = frozenset(name for each in SETTINGS for name in each.variables)
 HEAD = """\

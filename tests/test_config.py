@@ -23,6 +23,9 @@ from ritesmith.settings_table import (
     without_credentials,
 )
 
+OTHERS = {"FileRoot": "NAME.", "McpTool": "TOOL.", "FallbackModel": "NAME.", "ModelPrice": "MODEL."}
+"""Models of tables that are not called settings, and what stands for a name of one's own in them."""
+
 
 def fields(model=Settings, before=""):
     """Every key that the file may have, as the table names it, with the field of the model."""
@@ -30,14 +33,14 @@ def fields(model=Settings, before=""):
         if field.exclude:
             continue
         inner = [each for each in re.findall(r"\w+", str(field.annotation)) if each.endswith("Settings")]
-        inner += [each for each in re.findall(r"\w+", str(field.annotation)) if each in ("FileRoot", "McpTool")]
+        inner += [each for each in re.findall(r"\w+", str(field.annotation)) if each in OTHERS]
         if not inner:
             yield before + name, field
             continue
         import ritesmith.settings as module
 
         part: type[BaseModel] = getattr(module, inner[0])
-        own = "TOOL." if inner[0] == "McpTool" else "NAME." if "dict" in str(field.annotation) else ""
+        own = OTHERS.get(inner[0], "NAME.") if "dict" in str(field.annotation) else ""
         yield from fields(part, f"{before}{name}.{own}")
 
 

@@ -294,7 +294,7 @@ def chain(author, **more):
 def test_another_model_is_asked_where_one_is_not_available(books):
     said = []
     with ScriptedAuthor([DOWN, ScriptedReply(status=404), "hi"]) as author:
-        models = chain(author, fallback=[{"model": "second"}, {"model": "third"}])
+        models = chain(author, fallback={"a": {"model": "second"}, "b": {"model": "third"}})
         reply = session(books).ask(models.order(), QUESTION, "draft", on_fallback=said.append)
     assert reply.text == "hi"
     assert [call.model for call in books.calls()] == ["large", "second", "third"]
@@ -304,7 +304,7 @@ def test_another_model_is_asked_where_one_is_not_available(books):
 
 def test_when_none_answers_each_is_told(books):
     with ScriptedAuthor([DOWN, DOWN]) as author, pytest.raises(ModelUnavailable) as caught:
-        session(books).ask(chain(author, fallback=[{"model": "second"}]).order(), QUESTION, "draft")
+        session(books).ask(chain(author, fallback={"a": {"model": "second"}}).order(), QUESTION, "draft")
     assert "none of 2 models answers" in caught.value.message
     assert "'large'" in caught.value.message
     assert "'second'" in caught.value.message
@@ -314,7 +314,7 @@ def test_a_fallback_may_be_another_server(forge, cli, place):
     with ScriptedAuthor([DOWN]) as first, ScriptedAuthor([lua()]) as other:
         (place / "ritesmith.toml").write_text(
             f'[forge]\nbase_url = "{first.base_url}"\nmodel = "large"\nretries = 0\n'
-            f'[[forge.fallback]]\nmodel = "small"\nbase_url = "{other.base_url}"\n'
+            f'[forge.fallback.other]\nmodel = "small"\nbase_url = "{other.base_url}"\n'
         )
         done = forge(INTENT, examples=EXAMPLES)
     assert done.code == 0, done.out
@@ -324,7 +324,7 @@ def test_a_fallback_may_be_another_server(forge, cli, place):
 def test_what_a_model_wrote_is_no_reason_to_ask_another(forge, place):
     with ScriptedAuthor(["no", "no"]) as author:
         (place / "ritesmith.toml").write_text(
-            f'[forge]\nbase_url = "{author.base_url}"\nmodel = "large"\n[[forge.fallback]]\nmodel = "small"\n'
+            f'[forge]\nbase_url = "{author.base_url}"\nmodel = "large"\n[forge.fallback.other]\nmodel = "small"\n'
         )
         assert forge(INTENT, examples=EXAMPLES).code == 6
     assert {each["model"] for each in author.requests} == {"large"}
@@ -367,7 +367,7 @@ def test_what_a_server_refuses_is_remembered_by_server_and_model(books):
 )
 def test_where_the_models_come_from(environ, server, key, model, others):
     settings = ForgeSettings(
-        base_url="http://own/v1", key="OWN", model="large", second_model="small", fallback=[{"model": "b"}]
+        base_url="http://own/v1", key="OWN", model="large", second_model="small", fallback={"a": {"model": "b"}}
     )
     models = models_of(settings, environ, {"OWN": "own-secret"}.get)
     assert (models.first.base_url, models.first.api_key.get_secret_value(), models.first.model) == (server, key, model)
@@ -388,7 +388,7 @@ def test_models_without_a_server_or_a_key_are_none():
         ('[forge]\nmodle = "x"', "did you mean 'model'?"),
         ('[forge]\nbase_url = "localhost"', "a model server is an http or https URL"),
         ("[forge.prices.x]\nprice_in = -1\nprice_out = 1", "price_in"),
-        ('[[forge.fallback]]\nmodel = "x"\nkey = "K"', "say 'base_url' too"),
+        ('[forge.fallback.other]\nmodel = "x"\nkey = "K"', "say 'base_url' too"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, text, words):
