@@ -1,8 +1,9 @@
 """Writes what the documentation takes from the code: JSON Schemas of the two formats, and the tables made from them.
 
-`python docs/generate.py` writes guardrails/schemas/*.json, docs/host-functions.md, docs/settings.md, and between the
-marks `<!-- fields: NAME -->` and `<!-- end -->` of the other pages the table of that model. With `--check` it writes
-nothing and exits with 1 if something would change. The meaning of a field is the text below it in models.py.
+`python docs/generate.py` writes guardrails/schemas/*.json, docs/host-functions.md, docs/settings.md, the table of
+commands ritesmith/completion.json, and between the marks `<!-- fields: NAME -->` and `<!-- end -->` of the other pages
+the table of that model. With `--check` it writes nothing and exits with 1 if something would change. The meaning of a
+field is the text below it in `ritesmith/models.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ritesmith import models
+from ritesmith.cli.commands import ritesmith as command_tree
+from ritesmith.cli.completion import table as completion_table
 from ritesmith.hosts import CATALOG, describe
 from ritesmith.settings_table import SETTINGS, TABLES, Setting, table_of
 
@@ -52,6 +55,10 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield file, MARKED.sub(lambda mark: mark[1] + fields(parts[mark[2]]) + mark[4], file.read_text("utf-8"))
     yield ROOT / "docs" / "host-functions.md", host_functions()
     yield ROOT / "docs" / "settings.md", settings()
+    yield (
+        ROOT / "ritesmith" / "completion.json",
+        json.dumps(completion_table(command_tree), ensure_ascii=False, indent=1) + "\n",
+    )
 
 
 # ---------------------------------------------------------------- schemas

@@ -2,6 +2,6 @@
 
 import sys
 
-from ritesmith.cli import main
+from ritesmith.entry import main
 
 sys.exit(main())

@@ -367,8 +367,8 @@ def test_every_command_is_covered_above():
 
     covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
     # A write of unknown outcome needs a world that loses one: tests/test_hosts_in_runs.py has such a mail server.
-    # The others want a run that failed, one that does not end by itself, or a server: they have tests of their own.
-    assert set(leaves(command_tree)) - covered == {"resolve", "retry", "compensate", "worker", "mcp sync"}
+    # The others want a run that failed, one that does not end by itself, a server, or a shell: they have tests of their own.
+    assert set(leaves(command_tree)) - covered == {"resolve", "retry", "compensate", "worker", "mcp sync", "completion"}
 
 
 def test_hosts_are_shown_with_what_they_may_do_and_how_they_are_called(cli):

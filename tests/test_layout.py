@@ -81,7 +81,9 @@ MAY_IMPORT = {
         "__version__",
     },
     "__init__": {"app", "errors"},
-    "__main__": {"cli"},
+    "complete": set(),
+    "entry": {"cli", "complete"},
+    "__main__": {"entry"},
 }
 ONLY_IN = {
     "lupa": {"sandbox"},
@@ -96,7 +98,7 @@ ONLY_IN = {
     "re2": {"schemas"},
     "sqlite_utils": {"db"},
     "nacl": {"signing"},
-    "sqlite3": {"db", "registry", "journal", "search", "vectors", "hosts", "doctor"},
+    "sqlite3": {"db", "registry", "journal", "search", "vectors", "hosts", "doctor", "complete"},
     "psycopg": {"hosts"},
     "numpy": {"embed", "vectors"},
     "onnxruntime": {"embed"},

@@ -14,6 +14,7 @@ import click
 
 from ritesmith import __version__
 from ritesmith.cli import artifacts, runs
+from ritesmith.cli.completion import completion
 from ritesmith.cli.doctor import doctor
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json
 from ritesmith.cli.project import config, init
@@ -422,5 +423,5 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
     return 0 if reply["status"] == "ok" else 7
 
 
-for each in (config, doctor):
+for each in (config, doctor, completion):
     ritesmith.add_command(each)
