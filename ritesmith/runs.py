@@ -20,6 +20,8 @@ from ritesmith.models import FINAL_STATUSES, JSON, Artifact, Entry, RunStatus, W
 from ritesmith.registry import Registry
 
 if TYPE_CHECKING:
+    from ritesmith.account import Account
+    from ritesmith.model_server import ModelSettings
     from ritesmith.replay import Replay
     from ritesmith.run_compare import RunComparison
 
@@ -394,6 +396,38 @@ class Runs(ABC):
 
         bound = {name: ref(digest) for name, digest in first["capabilities"].items()}
         return {first["workflow"]: ref(first["digest"]), "lua": first.get("lua_version", ""), **bound}
+
+    def explain_run(self, run: str, *, settings: ModelSettings | None = None) -> Account:
+        """An account of a run in sentences, by a template, or by the model of `settings` when the run has ended.
+
+        Nothing of it is written: it is no part of the run. Figures that do not occur in the trace are in `unsupported`.
+        Raises Conflict when a model is to tell of a run that has not ended, ModelUnavailable when it does not answer.
+        """
+        from ritesmith import account
+
+        view = self.view(run, inputs=True)
+        if settings is None:
+            return account.account(view)
+        if not view.final:
+            raise Conflict(
+                f"run '{view.run}' is {view.status}; a model explains runs that have ended",
+                hint=f"without --model it is told how it stands: ritesmith explain {view.run}",
+            )
+        from ritesmith.forge.explain import account_messages
+        from ritesmith.model_server import ask
+
+        reply = ask(settings, account_messages(view.model_dump(mode="json")))
+        return account.model_account(
+            view,
+            reply.text,
+            reply.model,
+            truncated=reply.truncated,
+            tokens_in=reply.tokens_in,
+            tokens_cached=reply.tokens_cached,
+            tokens_out=reply.tokens_out,
+            cost=reply.cost,
+            seconds=reply.seconds,
+        )
 
     def mermaid(self, run: str) -> str:
         """The graph of a run with what happened at each node, as Mermaid text."""

@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "compare": VALUES | {"expr"},
     "trace": VALUES | {"saga"},
     "timeline": {"trace"},
+    "account": VALUES | {"saga", "trace"},
     "run_compare": VALUES | {"compare", "trace"},
     "diagram": VALUES | {"trace"},
     "forge": VALUES | {"contract", "expr", "json_text", "schemas", "forge"},

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json, with_wait
-from ritesmith.errors import Conflict, RiteSmithError
+from ritesmith.errors import Conflict, InvalidInput, RiteSmithError
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
@@ -451,6 +451,35 @@ def trace(app: RiteSmith, run: str, full: bool, watch: bool, mermaid: bool, as_j
 
 @click.command()
 @click.argument("run")
+@click.option("--model", "by_model", is_flag=True, help="Have the configured model write it, for tokens.")
+@with_json
+@with_app
+def explain(app: RiteSmith, run: str, by_model: bool, as_json: bool) -> None:
+    """Tell in sentences what RUN did and how it ended.
+
+    It is made from the trace, changes nothing, and is no part of the run. A figure in it that the trace does not have
+    is named at its end.
+    """
+    settings = None
+    if by_model:
+        import os
+
+        from ritesmith.model_server import settings_from_env
+
+        settings = settings_from_env(os.environ)
+        if settings is None:
+            raise InvalidInput("no model is configured", hint="set OPENAI_API_KEY or RITESMITH_LLM_BASE_URL")
+    told = app.explain_run(run, settings=settings)
+    if as_json:
+        emit(told.model_dump(mode="json"))
+        return
+    from ritesmith.cli import show_runs
+
+    show_runs.account(told)
+
+
+@click.command()
+@click.argument("run")
 @with_json
 @with_app
 def replay(app: RiteSmith, run: str, as_json: bool) -> int:
@@ -470,7 +499,7 @@ COMMANDS = (
     *(run, resume, worker),
     *(approve, reject, deliver, token, wake, resolve),
     *(cancel, retry, fork, compensate),
-    *(runs, trace, replay),
+    *(runs, trace, explain, replay),
 )
 """In the order of use."""
 

@@ -21,6 +21,7 @@ from ritesmith.cli.console import (
     counted,
     duration,
     err,
+    known,
     minute,
     out,
     short_json,
@@ -29,6 +30,7 @@ from ritesmith.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from ritesmith.account import Account
     from ritesmith.compare import Change
     from ritesmith.models import Entry
     from ritesmith.replay import Replay
@@ -161,6 +163,20 @@ def pasted(command: str) -> str:
     context = click.get_current_context(silent=True)
     db = context.find_root().obj if context is not None else None
     return command.replace("ritesmith ", f"ritesmith --db {shlex.quote(str(db))} ", 1) if db else command
+
+
+def account(told: Account) -> None:
+    """The account of a run on stdout, as lines that the terminal may wrap; who wrote it, on stderr."""
+    click.echo(told.text)
+    if told.unsupported:
+        flagged = ", ".join(told.unsupported)
+        out.print()
+        out.print(Text(f"not in the trace: {flagged}", style="red"), soft_wrap=True)
+    if told.truncated:
+        err.print("the model stopped at its token limit: the account breaks off")
+    if told.source != "template":
+        tokens = f"{known(told.tokens_in)} tokens in, {known(told.tokens_out)} out"
+        err.print(f"written by {told.source}, {tokens}; no part of the run", soft_wrap=True, markup=False)
 
 
 def runs(rows: Sequence[Mapping[str, Any]], stuck: bool = False) -> None:
