@@ -21,7 +21,8 @@ from ritesmith.registry import Registry
 
 if TYPE_CHECKING:
     from ritesmith.account import Account
-    from ritesmith.model_server import ModelSettings
+    from ritesmith.books import Books
+    from ritesmith.model_server import Models
     from ritesmith.replay import Replay
     from ritesmith.run_compare import RunComparison
 
@@ -46,6 +47,11 @@ class Runs(ABC):
     @abstractmethod
     def engine(self) -> Engine:
         """What executes runs."""
+
+    @property
+    @abstractmethod
+    def books(self) -> Books:
+        """The calls of models."""
 
     @abstractmethod
     def _runnable(self, reference: str | Path, input: JSON) -> Artifact:
@@ -397,35 +403,39 @@ class Runs(ABC):
         bound = {name: ref(digest) for name, digest in first["capabilities"].items()}
         return {first["workflow"]: ref(first["digest"]), "lua": first.get("lua_version", ""), **bound}
 
-    def explain_run(self, run: str, *, settings: ModelSettings | None = None) -> Account:
-        """An account of a run in sentences, by a template, or by the model of `settings` when the run has ended.
+    def explain_run(self, run: str, *, models: Models | None = None) -> Account:
+        """An account of a run in sentences, by a template, or by a model when the run has ended.
 
-        Nothing of it is written: it is no part of the run. Figures that do not occur in the trace are in `unsupported`.
-        Raises Conflict when a model is to tell of a run that has not ended, ModelUnavailable when it does not answer.
+        It is no part of the run: nothing is written but the call of a model into the books of the forge. Figures that
+        do not occur in the trace are in `unsupported`. Raises Conflict when a model is to tell of a run that has not
+        ended, ModelUnavailable when none answers.
         """
         from ritesmith import account
 
         view = self.view(run, inputs=True)
-        if settings is None:
+        if models is None:
             return account.account(view)
         if not view.final:
             raise Conflict(
                 f"run '{view.run}' is {view.status}; a model explains runs that have ended",
                 hint=f"without --model it is told how it stands: ritesmith explain {view.run}",
             )
+        from ritesmith.books import Budget, Session
         from ritesmith.forge.explain import account_messages
-        from ritesmith.model_server import ask
 
-        reply = ask(settings, account_messages(view.model_dump(mode="json")))
+        messages = account_messages(view.model_dump(mode="json"))
+        session = Session(self.books, f"e{secrets.token_hex(5)}", f"explain run {view.run}", Budget())
+        reply = session.ask(models.order(), messages, "explain")
+        call = session.calls[-1]
         return account.model_account(
             view,
             reply.text,
             reply.model,
             truncated=reply.truncated,
-            tokens_in=reply.tokens_in,
-            tokens_cached=reply.tokens_cached,
-            tokens_out=reply.tokens_out,
-            cost=reply.cost,
+            tokens_in=call.tokens_in,
+            tokens_cached=call.tokens_cached,
+            tokens_out=call.tokens_out,
+            cost=call.cost,
             seconds=reply.seconds,
         )
 

@@ -188,13 +188,18 @@ def finished(cli):
     return run
 
 
+def run_tables(place):
+    """All that the registry file holds, but for the books of the forge."""
+    return {name: rows for name, rows in fingerprint(place / "registry.db").items() if not name.startswith("model_")}
+
+
 def asking(monkeypatch, author):
     monkeypatch.setenv("RITESMITH_LLM_BASE_URL", author.base_url)
 
 
 def test_a_model_tells_and_its_wrong_figures_are_named(cli, place, finished, monkeypatch):
     reply = "<think>42</think>The refund of 349.00 EUR was approved by ann.\x1b[2J\nIn all 350 EUR, twice."
-    before = fingerprint(place / "registry.db")
+    before = run_tables(place)
     with ScriptedAuthor([reply, reply]) as author:
         asking(monkeypatch, author)
         shown = cli("explain", finished, "--model")
@@ -205,7 +210,9 @@ def test_a_model_tells_and_its_wrong_figures_are_named(cli, place, finished, mon
     assert "written by scripted, 100 tokens in, 20 out; no part of the run" in shown.err
     assert told["unsupported"] == ["350"]
     assert (told["source"], told["tokens_in"], told["tokens_out"]) == ("scripted", 100, 20)
-    assert fingerprint(place / "registry.db") == before
+    assert run_tables(place) == before
+    (used,) = cli("usage", "--by", "intent", "--json").json["rows"]
+    assert (used["key"], used["calls"], used["tokens_in"]) == (f"explain run {finished}", 2, 200)
     sent = author.requests[0]["messages"]
     assert [each["role"] for each in sent] == ["system", "user"]
     assert "ORD-1002" in sent[1]["content"]

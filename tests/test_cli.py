@@ -275,6 +275,7 @@ COMMANDS = {
     "runs diff": lambda cli: ["runs", "diff", *[finished(cli)] * 2],
     "runs --stuck": lambda cli: ["runs", "--stuck"],
     "trace": lambda cli: ["trace", finished(cli)],
+    "explain": lambda cli: ["explain", finished(cli)],
     "trace --full": lambda cli: ["trace", finished(cli), "--full"],
     "trace --watch": lambda cli: ["trace", finished(cli), "--watch"],
     "replay": lambda cli: ["replay", finished(cli)],
@@ -367,7 +368,7 @@ def test_every_command_is_covered_above():
 
     covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
     # A write of unknown outcome needs a world that loses one: tests/test_hosts_in_runs.py has such a mail server.
-    # The others want a run that failed, one that does not end by itself, a server, or a shell: they have tests of their own.
+    # The others want a run that failed, one that does not end by itself, a server, or a shell: they have their own tests.
     assert set(leaves(command_tree)) - covered == {"resolve", "retry", "compensate", "worker", "mcp sync", "completion"}
 
 

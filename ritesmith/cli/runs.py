@@ -458,18 +458,14 @@ def explain(app: RiteSmith, run: str, by_model: bool, as_json: bool) -> None:
     """Tell in sentences what RUN did and how it ended.
 
     It is made from the trace, changes nothing, and is no part of the run. A figure in it that the trace does not have
-    is named at its end.
+    is named at its end. 'ritesmith usage' tells what a model took for it.
     """
-    settings = None
-    if by_model:
-        import os
-
-        from ritesmith.model_server import settings_from_env
-
-        settings = settings_from_env(os.environ)
-        if settings is None:
-            raise InvalidInput("no model is configured", hint="set OPENAI_API_KEY or RITESMITH_LLM_BASE_URL")
-    told = app.explain_run(run, settings=settings)
+    models = app.models() if by_model else None
+    if by_model and models is None:
+        raise InvalidInput(
+            "no model is configured", hint="set OPENAI_API_KEY, RITESMITH_LLM_BASE_URL, or [forge] of ritesmith.toml"
+        )
+    told = app.explain_run(run, models=models)
     if as_json:
         emit(told.model_dump(mode="json"))
         return
