@@ -175,7 +175,7 @@ def _written(block: Block, folder: Path, home: Path) -> Iterator[Step]:
     file.write_text(block.text, encoding="utf-8")
     if block.language == "toml":
         tomllib.loads(block.text)
-    elif block.language == "lua" or (block.language == "json" and '"nodes"' in block.text):
+    elif '"nodes": [' in block.text or block.text.startswith("--[[ capability"):
         command = f"ritesmith check --json {shlex.quote(block.words['file'])} 2>/dev/null"
         said = json.loads(printed(["sh", "-c", command], folder, home))
         errors = [each["message"] for each in said["findings"] if each["severity"] == "error"]
@@ -222,9 +222,9 @@ def main(names: list[str]) -> int:
     wrong = 0
     for name in names:
         document = Path(name)
+        old = document.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as scratch:
             steps = list(run(document, Path(scratch).resolve()))
-        old = document.read_text(encoding="utf-8")
         new = rewritten(old, steps)
         for step in steps:
             if not step.is_as_shown:
