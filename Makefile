@@ -6,7 +6,7 @@ ARGS ?=
 RUNS ?= 5000
 SEED ?=
 
-.PHONY: help demo setup test lint fix docs bare sim bench check
+.PHONY: help demo setup test lint fix docs session bare sim bench check
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,6 +40,9 @@ fix: setup ## what ruff can mend by itself
 docs: setup ## make the reference pages and the schemas again, and write into all pages what their commands print now
 	$(BIN)/python docs/generate.py
 	$(BIN)/python tests/documents.py README.md docs/*.md
+
+session: ## record a new user's first ten minutes again, from a fresh installation
+	$(PYTHON) docs/session.py
 
 bare: ## install with the runtime dependencies only, into a new environment, and use it
 	rm -rf $(VENV)/bare

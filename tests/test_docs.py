@@ -36,6 +36,26 @@ def test_what_a_page_shows_is_what_happens(page, tmp_path):
     assert sum(step.kind == "command" for step in steps) == commands
 
 
+def test_the_recorded_session_is_what_happens(tmp_path):
+    """All but the installation: the commands of docs/first-ten-minutes.txt again, as if they stood on a page."""
+    text = (DOCS / "first-ten-minutes.txt").read_text(encoding="utf-8")
+    _, _, *parts = re.split(r"^(?=\$ )", text, flags=re.MULTILINE)[1:]
+    commands = "".join(part.partition("\n[")[0].rstrip("\n") + "\n" for part in parts)
+    page = tmp_path / "session.md"
+    page.write_text(f"```console\n{commands}```\n", encoding="utf-8")
+    steps = list(documents.run(page, tmp_path))
+    assert len(steps) == len(parts) > 15
+    stale = [f"{step.what}\n{step.actual}" for step in steps if not step.is_as_shown]
+    assert stale == [], "run: make session"
+
+
+def test_tests_that_a_page_names_are_there():
+    named = re.findall(r"(tests/\w+\.py)(?:::(\w+))?", "".join(page.read_text(encoding="utf-8") for page in PAGES))
+    assert len(named) > 5
+    for file, test in named:
+        assert f"def {test}" in (README.parent / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
 def unrun(page):
     return [block for block in documents.blocks(page.read_text(encoding="utf-8")) if "unrun" in block.words]
 
