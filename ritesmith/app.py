@@ -19,6 +19,7 @@ from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.documents import read_documents
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
+from ritesmith.files import Files
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.hosts.base import TOOLS_KEPT_AS
@@ -82,7 +83,7 @@ class Published(NamedTuple):
     """What it breaks for those who use the version before."""
 
 
-class RiteSmith(Artifacts, Runs):
+class RiteSmith(Artifacts, Runs, Files):
     """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
 
     def __init__(

@@ -18,6 +18,9 @@ MAY_IMPORT = {
     "contract": VALUES | {"json_text"},
     "schemas": VALUES,
     "grants": VALUES,
+    "lua_tokens": set(),
+    "formatting": VALUES | {"contract", "guard", "json_text"},
+    "templates": VALUES | {"formatting", "hosts"},
     "toml_file": VALUES | {"contract"},
     "settings_table": set(),
     "settings": VALUES | {"toml_file"},
@@ -26,8 +29,8 @@ MAY_IMPORT = {
     "intake": VALUES | {"contract", "json_text", "schemas"},
     "documents": VALUES | {"contract", "intake"},
     "expr": VALUES | {"schemas"},
-    "guard": VALUES | {"contract", "expr", "grants", "schemas", "toml_file", "guard"},
-    "sandbox": VALUES | {"sandbox"},
+    "guard": VALUES | {"contract", "expr", "grants", "lua_tokens", "schemas", "toml_file", "guard"},
+    "sandbox": VALUES | {"lua_tokens", "sandbox"},
     "model_server": VALUES | {"settings"},
     "books": VALUES | {"db", "model_server"},
     "hosts": VALUES | {"grants", "json_text", "model_server", "schemas", "settings", "signing", "hosts"},
@@ -106,7 +109,10 @@ ONLY_IN = {
     "rich": {"cli"},
     "click": {"cli"},
 }
-KNOWS_THE_ORDER = {"app", "artifacts", "authoring", "checking", "drafts", "forging", "runs", "syncing"}
+KNOWS_THE_ORDER = {
+    *("app", "artifacts", "authoring", "checking", "drafts", "files"),
+    *("forging", "runs", "syncing", "workbench"),
+}
 
 
 def modules():

@@ -8,12 +8,7 @@
     "required": ["order_id", "status_before"],
     "properties": {
       "order_id": {"type": "string", "minLength": 1, "maxLength": 100},
-      "status_before": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": 40,
-        "description": "the status to go back to"
-      }
+      "status_before": {"type": "string", "minLength": 1, "maxLength": 40, "description": "the status to go back to"}
     },
     "additionalProperties": false
   },

@@ -44,13 +44,7 @@
   "examples": [
     {
       "input": {"payment_id": "PAY-1", "amount": 49.9},
-      "output": {
-        "refund_id": "PAY-1-R1",
-        "payment_id": "PAY-1",
-        "amount": 49.9,
-        "currency": "EUR",
-        "refunded": 49.9
-      },
+      "output": {"refund_id": "PAY-1-R1", "payment_id": "PAY-1", "amount": 49.9, "currency": "EUR", "refunded": 49.9},
       "store": {
         "payments": {
           "PAY-1": {

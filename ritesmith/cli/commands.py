@@ -1,6 +1,6 @@
 """The commands: each reads its words, makes one call on `app`, and shows what comes back.
 
-Those on what is in the registry are in `artifacts`, those on runs in `runs`.
+Those on files are in `files`, those on what is in the registry in `artifacts`, those on runs in `runs`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ritesmith import __version__
-from ritesmith.cli import artifacts, runs
+from ritesmith.cli import artifacts, files, runs
 from ritesmith.cli.completion import completion
 from ritesmith.cli.doctor import doctor
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json
@@ -156,37 +156,8 @@ def _examples(file: str) -> list[Any]:
     return value
 
 
-@ritesmith.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Also show every path through a workflow, on stubs.")
-@with_json
-@with_app
-def check(app: RiteSmith, file: Path, dry_run: bool, as_json: bool) -> int:
-    """Check a capability or workflow FILE; write nothing.
-
-    Shape, then sense, then a trial in the sandbox. Exit code 5 when there are errors.
-    """
-    from ritesmith.cli import show
-
-    checked = app.check_file(file)
-    if dry_run and checked.kind != "workflow":
-        raise click.UsageError(f"'{file}' is a capability; only a workflow has paths.")
-    walked = app.dry_run(checked.workflow) if dry_run and checked.workflow is not None and not checked.errors else None
-    if as_json:
-        emit(
-            {
-                "kind": checked.kind,
-                "name": checked.name,
-                "findings": [finding.model_dump(mode="json") for finding in checked.findings],
-                "trial": checked.trial.figures(),
-                **({"dry_run": walked.model_dump(mode="json")} if walked is not None else {}),
-            }
-        )
-    else:
-        show.checked(checked, file)
-        if walked is not None:
-            show.paths(walked.model_dump(mode="json"))
-    return 5 if checked.errors else 0
+for each in files.COMMANDS:
+    ritesmith.add_command(each)
 
 
 @ritesmith.command()

@@ -26,7 +26,7 @@ def row(declaration: HostFunction) -> dict[str, JSON]:
 def whole(declaration: HostFunction) -> dict[str, JSON]:
     """The row, the schemas, the codes of its errors, and an example grant with a call that lies inside it."""
     args = _samples(declaration.input)
-    grant = {key: _sample(schema, key) for key, schema in declaration.narrows.items() if "default" not in schema}
+    grant = {key: sample(schema, key) for key, schema in declaration.narrows.items() if "default" not in schema}
     return {
         **row(declaration),
         "outside": declaration.outside,
@@ -43,7 +43,7 @@ def whole(declaration: HostFunction) -> dict[str, JSON]:
     }
 
 
-def _sample(schema: Schema, name: str) -> JSON:
+def sample(schema: Schema, name: str) -> JSON:
     """A value that fits: the schema's own example, or the plainest of its type. A text is the name of its place."""
     if not isinstance(schema, dict):
         return {}
@@ -57,7 +57,7 @@ def _sample(schema: Schema, name: str) -> JSON:
     kinds = schema.get("type", "object")
     kind = kinds if isinstance(kinds, str) else kinds[0]
     if kind == "array":
-        return [_sample(schema.get("items", {"type": "string"}), name.removesuffix("s"))]
+        return [sample(schema.get("items", {"type": "string"}), name.removesuffix("s"))]
     if kind == "object":
         return _samples(schema)
     plain: dict[str, JSON] = {"string": name, "boolean": True, "null": None}
@@ -67,7 +67,7 @@ def _sample(schema: Schema, name: str) -> JSON:
 def _samples(schema: Schema) -> dict[str, JSON]:
     """A value for every property that must be there; of an MCP server's schema it need not be described."""
     properties = schema.get("properties", {})
-    return {key: _sample(properties.get(key, {}), key) for key in schema.get("required", ())}
+    return {key: sample(properties.get(key, {}), key) for key in schema.get("required", ())}
 
 
 def _lua(value: Any) -> str:

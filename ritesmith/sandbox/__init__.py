@@ -21,11 +21,11 @@ from types import TracebackType
 from typing import Any
 
 from ritesmith.errors import InvalidInput, SandboxError
+from ritesmith.lua_tokens import one_line
 from ritesmith.models import JSON, Finding, HostCall, HostError, HostReply, Limits, Outcome, Where
 from ritesmith.sandbox import messages
 from ritesmith.sandbox.profile import LineFuel, Profile, read_profile
 from ritesmith.sandbox.supervisor import DeadlinePassed, Pool, WorkerLost, WorkerProcess, read_json
-from ritesmith.sandbox.tokens import one_line
 
 __all__ = ["GrantDenied", "LineFuel", "Profile", "Sandbox", "offered_names"]
 
