@@ -383,7 +383,7 @@ def test_every_command_is_covered_above():
 
     covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
     # A write of unknown outcome needs a world that loses one: tests/test_hosts_in_runs.py has such a mail server.
-    # The others want a run that failed, one that does not end by itself, a server, or a shell: they have their own tests.
+    # The others want a run that failed, one that does not end by itself, a server, or a shell, and have their own tests.
     own = {"resolve", "retry", "compensate", "worker", "mcp sync", "completion"}
     assert set(leaves(command_tree)) - covered == own
 
@@ -396,8 +396,8 @@ def test_hosts_are_shown_with_what_they_may_do_and_how_they_are_called(cli):
     assert all(name in listed for name in hosts.CATALOG)
     assert "read with method GET, HEAD" in cli("hosts", "http.request").words
     told = cli("hosts", "store.put", "--json").json
-    assert told["example"]["grants"] == {"store.put": {"namespaces": ["namespace"]}}
-    assert told["example"]["call"] == 'store.put{namespace = "namespace", key = "key", value = json.object{}}'
+    assert told["example"]["grants"] == {"store.put": {"namespaces": ["orders"]}}
+    assert told["example"]["call"] == 'store.put{namespace = "orders", key = "key", value = json.object{}}'
     assert "did you mean 'http.get_json'?" in cli("hosts", "http.get_jsn").err
 
 
