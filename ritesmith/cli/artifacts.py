@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REJECTED = 5
 """Exit code of `verify` when it has found something, and of `import` when something was lost: that of Rejected."""
-FOREIGN = ("trama",)
+FOREIGN = ("trama", "smith-dag", "asl")
 """As `migrate.SOURCES`, which is not imported before it is used."""
 
 

@@ -11,11 +11,19 @@ from ritesmith.models import JSON
 
 __all__ = ["SOURCES", "Difference", "Migration", "Options", "migrate"]
 
-SOURCES = ("trama",)
+SOURCES = ("trama", "smith-dag", "asl")
 
 
 def migrate(source: str, value: JSON, options: Options) -> Migration:
     """What a definition of an engine, one of SOURCES, becomes. InvalidInput, with every problem, where it is none."""
-    from ritesmith.migrate import trama
+    if source == "trama":
+        from ritesmith.migrate import trama
 
-    return trama.migrate(value, options)
+        return trama.migrate(value, options)
+    if source == "smith-dag":
+        from ritesmith.migrate import smith_dag
+
+        return smith_dag.migrate(value, options)
+    from ritesmith.migrate import asl
+
+    return asl.migrate(value, options)

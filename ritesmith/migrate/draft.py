@@ -13,7 +13,7 @@ from ritesmith.models import COUNT_MAX, JSON, Expression, Schema
 NODE_LENGTH_MAX = 60
 NAME_LENGTH_MAX = 80
 NAMESPACE = "imported"
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Options:
 
     name: str | None = None
     """The workflow's name, instead of one made from that in the source."""
+    title: str = ""
+    """What to make a name of where the source has none, such as its file's name."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Host, with its port, as the source has it -> what is spoken to instead."""
     more_hosts: tuple[str, ...] = ()

@@ -66,7 +66,8 @@ class Notes:
         self.add("lost", at, message, became)
 
     def problem(self, at: str, message: str) -> None:
-        self.problems.append(Problem(at, message))
+        if Problem(at, message) not in self.problems:
+            self.problems.append(Problem(at, message))
 
     def refuse(self) -> None:
         """InvalidInput with every problem so far, if there is one."""
@@ -148,7 +149,7 @@ class Source:
     def has(self, key: str) -> bool:
         return isinstance(self._value, dict) and key in self._value
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         return list(self._value) if isinstance(self._value, dict) else []
 
     def member(self, key: str) -> Source | None:
@@ -161,7 +162,7 @@ class Source:
 
     def members(self) -> Iterator[tuple[str, Source]]:
         """Every member of an object, marked as read."""
-        for key in self.keys():
+        for key in self.names():
             found = self.member(key)
             if found is not None:
                 yield key, found

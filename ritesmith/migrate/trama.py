@@ -377,7 +377,7 @@ class _Trama:
             return None
         headers: dict[str, Expression] = {}
         given = source.object("headers")
-        for key in given.keys() if given is not None else ():
+        for key in given.names() if given is not None else ():
             assert given is not None
             template = self._template(given, key)
             if template is not None:
