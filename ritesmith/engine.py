@@ -7,6 +7,7 @@ a process that dies at any point leaves a run that another process carries on.
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +43,8 @@ CLAIMS_MAX = 500
 
 GATHER_SECONDS = 0.01
 """So long the results of steps may wait to be committed together, while there are more to execute."""
+PATIENCE_SECONDS = 0.02
+"""So long the thread that drives waits for a script; the end of a longer one is awaited in another thread."""
 LOOK_SECONDS = 0.25
 """How often a driver that waits looks for what came from other processes; long before a lease expires."""
 RUNS_AT_ONCE = 1000
@@ -234,6 +237,9 @@ class Driver:
 
     A round asks every run to which something happened what it does next, commits what all of them recorded at once, and
     only then executes what that allowed. A script's host calls come back to this thread to be journalled.
+
+    A script that is granted nothing is begun before the commit: nobody can see whether it ran, so that it may run for
+    nothing, and what it returns is recorded only after what led to it.
     """
 
     def __init__(self, engine: Engine, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -254,6 +260,13 @@ class Driver:
         """What other threads are to execute; None ends the one that takes it."""
         self.threads = 0
         self.executing = 0
+        """How many steps are executed, or wait to be executed, by other threads."""
+        self.pure: deque[tuple[Driven, Step]] = deque()
+        """Steps with scripts that are granted nothing, to be begun by this thread."""
+        self.begun: deque[tuple[Driven, Step]] = deque()
+        """Those that were, in that order."""
+        self.looked = time.monotonic()
+        """When it was last seen whose time has come."""
         self.closed = False
         self.door = Lock()
         """Held to post a letter, and to close: nobody waits for an answer from a driver that is gone."""
@@ -268,6 +281,8 @@ class Driver:
         """Give every run back. A script that still runs finds nobody to journal its calls, and is abandoned."""
         with self.door:
             self.closed = True
+        for _, step in self.begun:
+            step.drop()
         while not self.todo.empty():
             with suppress(Empty):
                 self.todo.get_nowait()
@@ -330,28 +345,42 @@ class Driver:
         while True:
             look()
             invokes = self._decide()
+            self._begin()
             self._commit()
             if self._look_for_messages():  # what came may forbid what was decided; none of it has begun
                 for driven, command in invokes:
                     del driven.running[command.path]
                     self._wake(driven)
-            elif len(invokes) == 1 and self.executing == 0 and self._is_quick(*invokes[0]):
+            elif len(invokes) == 1 and not self.executing and not self.begun and self._is_quick(*invokes[0]):
                 self._execute_here(*invokes[0])
             else:
                 for driven, command in invokes:
                     self._execute(driven, command)
-                if not self.ready and not self._wait(wait_seconds):
-                    return
+            if self.begun:
+                self._finish()
+                if self.mail or self.bell.is_set():
+                    self._read_mail(0.0)
+                if time.monotonic() > self.looked + LOOK_SECONDS / 5:
+                    self._look_at_the_clock()
+            elif not self.ready and not self._wait(wait_seconds):
+                return
 
     # ------------------------------------------------------------ deciding and committing
 
     def _decide(self) -> list[tuple[Driven, saga.Invoke]]:
-        """Ask every ready run what it does next, until it rests; return what is to be executed."""
+        """Ask every ready run what it does next, until it rests; return what is to be executed when that is durable.
+
+        What need not wait for that is put beside.
+        """
         invokes: list[tuple[Driven, saga.Invoke]] = []
         while self.ready:
             driven = self.ready.pop(next(iter(self.ready)))
             try:
-                invokes.extend((driven, each) for each in self._advance(driven))
+                for command in self._advance(driven):
+                    if self._capability(driven, command).contract.grants or command.calls:
+                        invokes.append((driven, command))
+                    else:
+                        self.pure.append((driven, self._step(driven, command)))
             except RiteSmithError as error:
                 self._drop(driven, error)
         return [(driven, command) for driven, command in invokes if driven.error is None]
@@ -372,6 +401,11 @@ class Driver:
                         return
                     driven.running[command.path] = command
                     yield command
+                    state = driven.lease.state
+                    if len(state.live) == 1 and state.undoing is None and state.failure is None:
+                        # There is nobody else to ask, and it would say that it waits for this.
+                        driven.until = None if state.deadline_at == float("inf") else state.deadline_at
+                        return
                 case saga.Await():
                     driven.running[command.path] = command
                     self._await(driven, command)
@@ -515,6 +549,54 @@ class Driver:
 
     # ------------------------------------------------------------ executing
 
+    def _begin(self, most: int = sys.maxsize) -> None:
+        """Begin steps that need no commit first, as many as there are workers for them, and at most so many."""
+        while self.pure and most > 0:
+            driven, step = self.pure[0]
+            begun = False
+            try:
+                if driven.error is None and not self.stopped():
+                    # Whoever holds a worker may wait for this very thread; so it waits only where it holds them all.
+                    begun = step.begin(wait=not self.executing and not self.begun)
+                    if not begun:
+                        return
+            except RiteSmithError as error:
+                self._drop(driven, error)
+            self.pure.popleft()
+            if begun:
+                most -= 1
+                self.begun.append((driven, step))
+            else:
+                del driven.running[step.invoke.path]
+
+    def _finish(self) -> None:
+        """Record the results of what was begun: of those that are soon there, and that may be committed together."""
+        until, patience = time.monotonic() + GATHER_SECONDS, PATIENCE_SECONDS
+        while self.begun and not self.bell.is_set():
+            there = next((each for each in self.begun if each[1].ready(0.0)), self.begun[0])
+            driven, step = there
+            if step.ready(patience):
+                self.begun.remove(there)
+                self._ended(driven, step)
+            elif patience:
+                self.begun.remove(there)
+                self._in_another_thread(driven, step, step.finish)
+            else:
+                return
+            if time.monotonic() > until:
+                return
+            if not self.pure:
+                patience = 0.0  # nobody comes after them: what there is may go on
+
+    def _ended(self, driven: Driven, step: Step) -> None:
+        try:
+            step.finish()
+        except RiteSmithError as error:
+            self._drop(driven, error)
+        self._begin(1)  # the worker has something to do while its result is looked at
+        if driven.error is None:
+            self._executed(driven, step)
+
     def _is_quick(self, driven: Driven, command: saga.Invoke) -> bool:
         """Whether it may be executed in this thread: nothing else could happen meanwhile that should not wait."""
         alone = all(each is driven or each.until is None for each in self.runs.values())
@@ -539,19 +621,25 @@ class Driver:
             self._drop(driven, error)
 
     def _execute(self, driven: Driven, command: saga.Invoke) -> None:
+        step = self._step(driven, command)
+        self._in_another_thread(driven, step, step.run)
+
+    def _step(self, driven: Driven, command: saga.Invoke) -> Step:
+        def journal(work: Callable[[], T], durable: bool) -> T:
+            return self._in_the_driving_thread(driven, work)
+
+        return Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
+
+    def _in_another_thread(self, driven: Driven, step: Step, work: Callable[[], None]) -> None:
+        """Have another thread do what a step still takes, and record what comes of it."""
         if self.threads < self.engine.threads:
             self.threads += 1
             Thread(target=self._work, name=f"ritesmith-step-{self.threads}", daemon=True).start()
 
-        def journal(work: Callable[[], T], durable: bool) -> T:
-            return self._in_the_driving_thread(driven, work)
-
-        step = Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
-
         def execute() -> None:
             error: BaseException | None = None
             try:
-                step.run()
+                work()
             except BaseException as raised:  # noqa: BLE001  it belongs to the thread that drives, which raises it
                 error = raised
             # Results share a commit as long as those who execute have enough to do.
@@ -624,13 +712,18 @@ class Driver:
             return False
         else:
             self.engine.clock.sleep(max(0.0, min(due - now, LOOK_SECONDS)))
+        self._look_at_the_clock()
+        return True
+
+    def _look_at_the_clock(self) -> None:
+        """Wake the runs whose time has come, and renew the leases that are old."""
+        self.looked = time.monotonic()
         now = self.engine.clock.now()
         for driven in list(self.runs.values()):
             if driven.until is not None and driven.until <= now:
                 self._wake(driven)
             elif driven.error is None and driven.lease.is_old(now):
                 self._in_this_round(driven)
-        return True
 
     def _read_mail(self, seconds: float) -> None:
         self.bell.wait(seconds)

@@ -479,6 +479,8 @@ class Lease:
     def _due_at(self) -> float | None:
         """When the run has something to do: at once, too, when one that it called has ended in other hands."""
         state = self.state
+        if state.status in ("running", "compensating"):
+            return state.updated_at
         called = [track.waiting.data["child"] for track in state.waits("child") if track.waiting is not None]
         marks, ends = ", ".join("?" * len(called)), ", ".join("?" * len(FINAL_STATUSES))
         if called and state.status not in FINAL_STATUSES:
@@ -493,22 +495,18 @@ class Lease:
         """What the table `runs` repeats of the run. With its end the lease is given back: that needs no commit more."""
         state, ended = self.state, self.state.status in FINAL_STATUSES
         self.until = self.journal.clock() + LEASE_SECONDS
-        done = self.journal.connection.execute(
-            "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_owner = ?,"
-            " lease_until = ? WHERE number = ? AND fence = ?",
-            (
-                state.status,
-                state.outcome,
-                state.updated_at,
-                self._due_at(),
-                state.seq,
-                None if ended else self.owner,
-                None if ended else self.until,
-                self.number,
-                self.fence,
-            ),
+        told = (
+            state.status,
+            state.outcome,
+            state.updated_at,
+            self._due_at(),
+            state.seq,
+            None if ended else self.owner,
+            None if ended else self.until,
+            self.number,
+            self.fence,
         )
-        if done.rowcount != 1:
+        if self.journal.connection.execute(_UPDATE, told).rowcount != 1:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
         if state.parent is not None and ended:  # whom it answers has something to do again
             self.journal.connection.execute(
@@ -520,6 +518,10 @@ class Lease:
         return ((self.number, *row) for _, row in self.pending)
 
 
+_UPDATE = (
+    "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_owner = ?, lease_until = ?"
+    " WHERE number = ? AND fence = ?"
+)
 _HELD: set[str] = set()
 """The leases that this process holds."""
 _NUMBERS = itertools.count(1)

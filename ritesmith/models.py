@@ -219,6 +219,11 @@ class CapabilityLimits(Value):
     output_bytes: int | None = Field(default=None, ge=1, le=COUNT_MAX)
     """Size of the output as JSON."""
 
+    @functools.cached_property
+    def given(self) -> dict[str, float]:
+        """Those that it sets."""
+        return {name: value for name, value in self if value is not None}
+
 
 class Contract(Value):
     """The header of a capability file."""

@@ -237,7 +237,9 @@ class State:
 
     def unknowns(self) -> list[Track]:
         """The tracks with a write of which nobody knows whether it happened."""
-        return [track for track in self.acting() if track.unknown is not None]
+        if self.undoing is not None:
+            return [self.undoing] if self.undoing.unknown is not None else []
+        return [track for track in self.live.values() if track.unknown is not None and track.fork is None]
 
     def due_at(self) -> float | None:
         """When there is something to do again: None when it has ended, or waits without a deadline."""

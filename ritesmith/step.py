@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ritesmith import hosts, saga
 from ritesmith.errors import JournalMismatch, NotFound
 from ritesmith.grants import call_effect, may_repeat
-from ritesmith.models import JSON, Capability, HostCall, HostError, HostReply, Limits, Outcome, Workflow
+from ritesmith.models import JSON, Capability, Contract, HostCall, HostError, HostReply, Limits, Outcome, Workflow
 from ritesmith.schemas import problems
 
 if TYPE_CHECKING:
@@ -44,6 +45,28 @@ class Runner(Protocol):
         seed: int = ...,
     ) -> Outcome: ...
 
+    def begin(
+        self,
+        source: str,
+        input: JSON,
+        *,
+        name: str = ...,
+        context: Mapping[str, JSON] | None = ...,
+        limits: Limits = ...,
+        seed: int = ...,
+        wait: bool = ...,
+    ) -> Execution | None: ...
+
+
+class Execution(Protocol):
+    """A script that was begun: see `sandbox.Execution`."""
+
+    def ready(self, seconds: float = ...) -> bool: ...
+
+    def finish(self) -> Outcome: ...
+
+    def drop(self) -> None: ...
+
 
 Answer = Callable[[str, JSON, hosts.HostEnvironment], HostReply]
 
@@ -65,28 +88,38 @@ def execute(
     Input that breaks the contract is `reject` with code `bad_input`; output that breaks it is `bad_result`.
     """
     contract = capability.contract
-    wrong = problems(contract.input, input)
-    if wrong:
-        path, what = wrong[0]
-        message = f"capability '{contract.name}': the input breaks its contract at {path}: {what}"
-        return Outcome(status="reject", code="bad_input", message=message)
-    allowed = effective_limits(limits or Limits(), capability)
+    refused = _bad_input(contract, input)
+    if refused is not None:
+        return refused
     outcome = sandbox.run(
         capability.source,
         input,
         name=contract.name,
         context=context,
         functions=tuple(contract.grants),
-        limits=allowed,
+        limits=effective_limits(limits or Limits(), capability),
         host=host,
         results=results,
         on_recorded=on_recorded,
         seed=seed,
     )
+    return _held_against(contract, outcome)
+
+
+def _bad_input(contract: Contract, input: JSON) -> Outcome | None:
+    wrong = problems(contract.input, input)
+    if not wrong:
+        return None
+    path, what = wrong[0]
+    message = f"capability '{contract.name}': the input breaks its contract at {path}: {what}"
+    return Outcome(status="reject", code="bad_input", message=message)
+
+
+def _held_against(contract: Contract, outcome: Outcome) -> Outcome:
+    """The outcome, or that its output is not what the contract says."""
     if outcome.status != "ok":
         return outcome
-    output = outcome.output
-    wrong = problems(contract.output, output)
+    wrong = problems(contract.output, outcome.output)
     if wrong:
         path, what = wrong[0]
         message = f"capability '{contract.name}': the output breaks its contract at {path}: {what}"
@@ -100,11 +133,13 @@ def execute(
 
 def effective_limits(ceiling: Limits, capability: Capability) -> Limits:
     """A capability's own limits, none above the ceiling."""
-    return narrowed(ceiling, dict(capability.contract.limits))
+    return narrowed(ceiling, capability.contract.limits.given)
 
 
 def narrowed(limits: Limits, others: Mapping[str, Any]) -> Limits:
     """The smaller of each limit; None limits nothing."""
+    if not others:
+        return limits
     smaller = {name: value for name, value in others.items() if value is not None and value < getattr(limits, name)}
     return limits.model_copy(update=smaller) if smaller else limits
 
@@ -113,17 +148,22 @@ def execute_step(
     sandbox: Runner, capability: Capability, invoke: saga.Invoke, seed: str, *, limits: Limits, **more: Any
 ) -> Outcome:
     """Execute what the interpreter asks for, within what the run's budget leaves; `seed` is the run's."""
-    left = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
-    seeded = _seed(seed, invoke.path, invoke.attempt)
     return execute(
         sandbox,
         capability,
         invoke.input,
         context=invoke.context,
-        limits=narrowed(limits, left),
-        seed=seeded,
+        limits=_left(limits, invoke),
+        seed=_seed(seed, invoke.path, invoke.attempt),
         **more,
     )
+
+
+def _left(limits: Limits, invoke: saga.Invoke) -> Limits:
+    if invoke.fuel is invoke.host_calls is invoke.deadline_seconds is None:
+        return limits
+    left = {"fuel": invoke.fuel, "host_calls": invoke.host_calls, "deadline_seconds": invoke.deadline_seconds}
+    return narrowed(limits, left)
 
 
 class _UnknownEffectError(Exception):
@@ -149,9 +189,47 @@ class Step:
         self.results = [call.reply for call in self.known if call.reply is not None]
         self.replayed = 0
         self.index = len(self.known)
+        self.begins: Callable[..., Execution | None] | None = None
+        self.execution: Execution | None = None
         self.outcome: Outcome | None = None
         self.last_error: HostError | None = None
         self.why_unknown = ""
+
+    def begin(self, *, wait: bool) -> bool:
+        """Begin to execute a script that is granted nothing; `finish` gives the rest of it.
+
+        False, with nothing begun, where it would have to wait for a worker and `wait` is not wished.
+        """
+        contract, invoke = self.capability.contract, self.invoke
+        if self.begins is None:
+            self.outcome = _bad_input(contract, invoke.input)
+            self.begins = partial(
+                self.engine.sandbox.begin,
+                self.capability.source,
+                invoke.input,
+                name=contract.name,
+                context=invoke.context,
+                limits=effective_limits(_left(self.engine.limits, invoke), self.capability),
+                seed=_seed(self.lease.state.seed, invoke.path, invoke.attempt),
+            )
+        if self.outcome is None:
+            self.execution = self.begins(wait=wait)
+        return self.outcome is not None or self.execution is not None
+
+    def ready(self, seconds: float) -> bool:
+        """Whether what was begun has ended, or ends within `seconds`."""
+        return self.execution is None or self.execution.ready(seconds)
+
+    def finish(self) -> None:
+        """Wait for the end of what was begun."""
+        if self.execution is not None:
+            execution, self.execution = self.execution, None
+            self.outcome = _held_against(self.capability.contract, execution.finish())
+
+    def drop(self) -> None:
+        """Give up what was begun."""
+        if self.execution is not None:
+            self.execution.drop()
 
     def run(self) -> None:
         """Execute the script. Raises JournalMismatch when it does not do again what the journal holds."""

@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ from ritesmith.sandbox import messages
 from ritesmith.sandbox.profile import LineFuel, Profile, read_profile
 from ritesmith.sandbox.supervisor import DeadlinePassed, Pool, WorkerLost, WorkerProcess, read_json
 
-__all__ = ["GrantDenied", "LineFuel", "Profile", "Sandbox", "offered_names"]
+__all__ = ["Execution", "GrantDenied", "LineFuel", "Profile", "Sandbox", "offered_names"]
 
 SOURCE_BYTES_MAX = 64 * 1024
 INPUT_BYTES_MAX = 16 * 1024 * 1024
@@ -108,18 +108,6 @@ class Sandbox:
         every instruction: the outcome is the same, fuel included (but for `memory_bytes`, and the line at which memory
         ran out), and comes later, so the deadline is longer.
         """
-        refused = refuse_source(source)
-        if refused:
-            return Outcome(status="reject", code="reject", message=f"capability '{name}' was not started: {refused}")
-        try:
-            texts = (source.encode(), to_json(input), to_json(dict(context or {})))
-        except ValueError as error:
-            message = f"capability '{name}' was not started: its input is not JSON: {error}"
-            return Outcome(status="reject", code="reject", message=message)
-        if len(texts[1]) > INPUT_BYTES_MAX:
-            size = f"{len(texts[1])} bytes, at most {INPUT_BYTES_MAX} are taken"
-            message = f"capability '{name}' was not started: its input has {size}"
-            return Outcome(status="reject", code="reject", message=message)
         for function in functions:
             if not HOST_FUNCTION.match(function):
                 raise InvalidInput(f"{function!r} is not the name of a host function, such as 'store.get'")
@@ -128,13 +116,36 @@ class Sandbox:
             longer = max(seconds, min(seconds * PROFILE_SLOWER, PROFILE_SECONDS_MAX))
             limits = limits.model_copy(update={"deadline_seconds": longer})
         offered = frozenset(functions)
-        request = _Request(name, source, texts, offered, limits, host, results, on_recorded, seed, on_profile)
-        group = context.get("run_id") if context else None
-        with self._pool.turns.take(group if isinstance(group, str) else threading.get_ident()):
-            try:
-                return self._once(request)
-            except _TryAgain:
-                return self._once(request, last=True)
+        request = _request(name, source, input, context, offered, limits, host, results, on_recorded, seed, on_profile)
+        if isinstance(request, Outcome):
+            return request
+        with self._pool.turns.take(_group(context)):
+            return self._run(request)
+
+    def begin(
+        self,
+        source: str,
+        input: JSON,
+        *,
+        name: str = "capability",
+        context: Mapping[str, JSON] | None = None,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        seed: int = 0,
+        wait: bool = True,
+    ) -> Execution | None:
+        """Begin to run a capability that calls no host function, and come back at once; see `run`.
+
+        None where every worker is taken and `wait` is not wished: a caller that others wait for must not wait.
+        """
+        if not self._pool.turns.enter(_group(context), wait=wait):
+            return None
+        try:
+            return Execution(
+                self, _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
+            )
+        except BaseException:
+            self._pool.turns.leave()
+            raise
 
     def compile(self, source: str, *, name: str = "capability", globals: Sequence[str] | None = None) -> Finding | None:
         """What the compiler says against `source`, or None; nothing is executed.
@@ -202,11 +213,19 @@ class Sandbox:
 
     # ------------------------------------------------------------ one execution
 
-    def _once(self, request: _Request, last: bool = False) -> Outcome:
-        worker = self._pool.take()
+    def _run(self, request: _Request) -> Outcome:
+        try:
+            return self._once(request)
+        except _TryAgain:
+            return self._once(request, last=True)
+
+    def _once(self, request: _Request, begun: WorkerProcess | None = None, last: bool = False) -> Outcome:
+        worker = begun or self._pool.take()
         broken = True
         try:
-            outcome = request.execute(worker)
+            if begun is None:
+                request.send(worker)
+            outcome = request.receive(worker)
             broken = False
             return outcome
         except DeadlinePassed:
@@ -251,6 +270,54 @@ class Sandbox:
         raise AssertionError("unreachable")
 
 
+class Execution:
+    """A script that runs in a worker. Exactly one of `finish` and `drop` must be called, in any thread."""
+
+    def __init__(self, sandbox: Sandbox, request: _Request | Outcome) -> None:
+        self._sandbox = sandbox
+        self._request = request
+        self._worker: WorkerProcess | None = None
+        if isinstance(request, Outcome):
+            return
+        pool = sandbox._pool
+        worker = pool.take()
+        try:
+            request.send(worker)
+        except (WorkerLost, DeadlinePassed):
+            pool.give_back(worker, broken=True)  # `finish` asks another one
+        except BaseException:
+            pool.give_back(worker, broken=True)
+            raise
+        else:
+            self._worker = worker
+
+    def ready(self, seconds: float = 0.0) -> bool:
+        """Whether `finish` need not wait for the script, or need not when at most `seconds` have passed."""
+        return self._worker is None or self._worker.answers(seconds)
+
+    def finish(self) -> Outcome:
+        """How it ended; waits for that, until the script's deadline."""
+        request, worker, self._worker = self._request, self._worker, None
+        try:
+            if isinstance(request, Outcome):
+                return request
+            if worker is None:
+                return self._sandbox._run(request)
+            try:
+                return self._sandbox._once(request, worker)
+            except _TryAgain:
+                return self._sandbox._once(request, last=True)
+        finally:
+            self._sandbox._pool.turns.leave()
+
+    def drop(self) -> None:
+        """Nobody wants to know any more."""
+        if self._worker is not None:
+            self._sandbox._pool.give_back(self._worker, broken=True)
+            self._worker = None
+        self._sandbox._pool.turns.leave()
+
+
 class _TryAgain(Exception):
     pass
 
@@ -262,6 +329,39 @@ class _Abandoned(Exception):
         super().__init__()
         self.cause = cause
         self.broken = broken
+
+
+def _group(context: Mapping[str, JSON] | None) -> Hashable:
+    """Whose turn it is among those who wait for a worker."""
+    run = context.get("run_id") if context else None
+    return run if isinstance(run, str) else threading.get_ident()
+
+
+def _request(
+    name: str,
+    source: str,
+    input: JSON,
+    context: Mapping[str, JSON] | None,
+    functions: frozenset[str],
+    limits: Limits,
+    host: HostCall | None,
+    results: Sequence[HostReply],
+    on_recorded: Callable[[int, str, JSON], None] | None,
+    seed: int,
+    on_profile: Callable[[Profile], object] | None,
+) -> _Request | Outcome:
+    """What a worker is to be told, or why it is told nothing."""
+    refused = refuse_source(source)
+    if not refused:
+        try:
+            texts = (source.encode(), to_json(input), to_json(dict(context or {})))
+        except ValueError as error:
+            refused = f"its input is not JSON: {error}"
+        else:
+            if len(texts[1]) <= INPUT_BYTES_MAX:
+                return _Request(name, source, texts, functions, limits, host, results, on_recorded, seed, on_profile)
+            refused = f"its input has {len(texts[1])} bytes, at most {INPUT_BYTES_MAX} are taken"
+    return Outcome(status="reject", code="reject", message=f"capability '{name}' was not started: {refused}")
 
 
 class _Request:
@@ -305,15 +405,20 @@ class _Request:
         self.most = max(min(limits.output_bytes, OUTPUT_BYTES_MAX), 2 * HOST_BYTES_MAX) + 64 * 1024
         self.most += PROFILE_BYTES_MAX if on_profile is not None else 0
 
-    def execute(self, worker: WorkerProcess) -> Outcome:
-        """Run on this worker; WorkerLost, DeadlinePassed, or _Abandoned around what the caller's functions raised."""
+    def send(self, worker: WorkerProcess) -> None:
+        """Have this worker begin. Raises WorkerLost, DeadlinePassed."""
         self.calls = 0
+        self.began = time.monotonic()
+        worker.send(
+            b"R" if self.on_profile is None else b"P", self.frame, min(self.limits.deadline_seconds, SECONDS_MAX)
+        )
+
+    def receive(self, worker: WorkerProcess) -> Outcome:
+        """How it ends on this worker; WorkerLost, DeadlinePassed, or _Abandoned around what the caller's functions
+        raised. What has come by now has come in time, however late it is looked at."""
         left = min(self.limits.deadline_seconds, SECONDS_MAX)
-        kind, payload = b"R" if self.on_profile is None else b"P", self.frame
+        left = max(left - (time.monotonic() - self.began), 0.001)
         while True:
-            began = time.monotonic()
-            worker.send(kind, payload, left)
-            left -= time.monotonic() - began
             began = time.monotonic()
             kind, payload = worker.receive(left, self.most)
             left = max(0.0, left - (time.monotonic() - began))
@@ -329,7 +434,9 @@ class _Request:
             reply = self._answer(worker, payload)
             if isinstance(reply, Outcome):
                 return reply
-            kind, payload = b"A", reply
+            began = time.monotonic()
+            worker.send(b"A", reply, left)
+            left -= time.monotonic() - began
 
     def outcome(self, status: Any, message: str, *, retryable: bool = False, **more: Any) -> Outcome:
         code = more.pop("code", status)

@@ -150,6 +150,10 @@ class WorkerProcess:
             raise WorkerLost("the worker sent more than one answer")
         return data[4:5], data[5:]
 
+    def answers(self, seconds: float) -> bool:
+        """Whether a frame, or the end, has come, or comes within `seconds`."""
+        return bool(self._readable.poll(seconds * 1000))
+
     def _ask_again_and_again(self, seconds: float) -> None:
         """Return as soon as there is something to read, or after `seconds`; others may have the processor meanwhile."""
         poll, now = self._readable.poll, time.monotonic
@@ -283,17 +287,20 @@ class Turns:
 
     @contextlib.contextmanager
     def take(self, group: Hashable) -> Iterator[None]:
-        self._enter(group)
+        self.enter(group)
         try:
             yield
         finally:
-            self._leave()
+            self.leave()
 
-    def _enter(self, group: Hashable) -> None:
+    def enter(self, group: Hashable, *, wait: bool = True) -> bool:
+        """Take a turn, given back by `leave`; False where that would mean to wait, and `wait` is not wished."""
         with self._lock:
             if self._held < self._most and not self._waiting:
                 self._held += 1
-                return
+                return True
+            if not wait:
+                return False
             if self._waiting >= self._waiting_max:
                 raise SandboxError(
                     f"{self._waiting} executions are waiting for a sandbox worker already",
@@ -312,10 +319,12 @@ class Turns:
                     if not self._queues[group]:
                         del self._queues[group]
                     raise
-            self._leave()
+            self.leave()
             raise
+        return True
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give a turn back, to whoever waits longest in the group whose turn it is."""
         with self._lock:
             if not self._waiting:
                 self._held -= 1
