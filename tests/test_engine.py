@@ -1076,3 +1076,58 @@ def test_the_beginning_of_an_id_is_taken_letter_by_letter(place: LocalPlace) -> 
         for pattern in ("*", "?1", "[r]1", "r*", "R", "", "%", "_1"):
             with pytest.raises(NotFound):
                 app.run_id(pattern)
+
+
+PURE = """--[[ capability
+{"name": "test.pure", "intent": "count", "input": {"type": "object"}, "output": {"type": "object"}}
+]]
+function run(input)
+  for _ = 1, input.turns or 0 do end
+  return { n = (input.n or 0) + 1 }
+end
+"""
+PUT_TWICE = PUT.replace("return {", 'store.put{ namespace = "marks", key = "again", value = { at = 1 } }\n  return {').replace(
+    "test.put", "test.twice"
+)
+
+
+def test_steps_with_and_without_host_calls_share_one_worker(tmp_path: Path, ready: Path) -> None:
+    """One that holds the worker waits for the thread that drives; so that thread must never wait for the worker."""
+    calm = {"with": {"n": {"var": "item"}}, "kind": "task", "capability": "test.pure@1"}
+    nodes = [
+        {"id": "fan", "kind": "split", "join": "end", "branches": [{"id": i, "start": f"{i}_each"} for i in "ab"]},
+        {"id": "a_each", "kind": "map", "over": list(range(12)), "start": "a", "join": "a_end", "concurrency": 5},
+        {"id": "a", **calm, "next": "a_end"},
+        {"id": "b_each", "kind": "map", "over": list(range(12)), "start": "b", "join": "b_end", "concurrency": 5},
+        {"id": "b", "kind": "task", "capability": "test.twice@1", "next": "b_end"},
+        *({"id": f"{i}_end", "kind": "join", "next": "end"} for i in "ab"),
+        {"id": "end", "kind": "join", "next": None},
+    ]
+    flow = {"name": "test.mixed", "intent": "both", "start": "fan", "nodes": nodes}
+    with Sandbox(workers=1) as sandbox, LocalPlace(tmp_path, ready, sandbox).process() as app:
+        pins = {f"{name}@1": store(app, text, name=name).digest for name, text in PARTS.items()}
+        store(app, json.dumps(flow), name="test.mixed", kind="workflow", pins=pins)
+        view = app.run("test.mixed", {})
+        assert view.status == "succeeded", view.error
+        assert [each["n"] for each in view.output["a"]] == list(range(1, 13))
+
+
+PARTS = {"test.pure": PURE, "test.twice": PUT_TWICE}
+
+
+def test_a_long_script_does_not_keep_other_runs_from_going_on(place: LocalPlace) -> None:
+    with place.process() as app:
+        digest = store(app, PURE, name="test.pure").digest
+        nodes = [
+            {"id": f"s{n}", "kind": "task", "capability": "test.pure@1", "next": f"s{n + 1}" if n < 5 else None}
+            for n in range(1, 6)
+        ]
+        nodes[0]["with"] = {"turns": {"var": "input.turns"}}
+        flow = {"name": "test.flow", "intent": "count", "start": "s1", "nodes": nodes}
+        store(app, json.dumps(flow), name="test.flow", kind="workflow", pins={"test.pure@1": digest})
+        app.new_id = iter(["long", "short"]).__next__
+        long, short = (app.start("test.flow", {"turns": turns}) for turns in (15_000_000, 0))
+        ended: list[str] = []
+        states = app.engine.drive_all([long, short], watch=lambda entry, state: ended.append(entry.run))
+        assert {run: states[run].status for run in (long, short)} == {long: "succeeded", short: "succeeded"}
+        assert ended.index(long) > max(at for at, run in enumerate(ended) if run == short)

@@ -120,6 +120,47 @@ def test_after_a_kill_a_warm_worker_serves_the_next_call(sandbox: Sandbox) -> No
     assert sandbox.run(GOOD, {"n": 4}).output == {"n": 8}
 
 
+def test_a_script_that_was_begun_is_finished_later_and_nobody_waits_for_a_worker_unasked(sandbox: Sandbox) -> None:
+    begun = [sandbox.begin(GOOD, {"n": n}) for n in (1, 2)]
+    assert sandbox.begin(GOOD, {"n": 3}, wait=False) is None  # both workers are taken
+    assert [each.finish().output for each in begun if each is not None] == [{"n": 2}, {"n": 4}]
+    third = sandbox.begin(GOOD, {"n": 3}, wait=False)
+    assert third is not None
+    assert third.finish() == sandbox.run(GOOD, {"n": 3})
+
+
+def test_a_script_that_was_begun_and_dropped_gives_its_worker_and_its_turn_back(sandbox: Sandbox) -> None:
+    for _ in range(3):
+        endless = sandbox.begin(HOSTILE[0], {}, limits=Limits(fuel=10**12), wait=False)
+        assert endless is not None
+        assert not endless.ready()
+        endless.drop()
+    assert sandbox.run(GOOD, {"n": 4}).output == {"n": 8}
+
+
+def test_what_was_begun_ends_as_if_it_had_been_run(sandbox: Sandbox) -> None:
+    for source, limits in [
+        (GOOD, Limits()),
+        (HOSTILE[0], Limits(fuel=100_000)),
+        (HOSTILE[4], Limits(deadline_seconds=0.2, fuel=10**12)),
+        ("function run(", Limits()),
+        ("\x1bLua", Limits()),
+        ("function run() return store.get{} end", Limits()),
+    ]:
+        begun = sandbox.begin(source, {"n": 1}, limits=limits)
+        assert begun is not None
+        ended, run = begun.finish(), sandbox.run(source, {"n": 1}, limits=limits)
+        assert (ended.status, ended.code, ended.message, ended.fuel) == (run.status, run.code, run.message, run.fuel)
+
+
+def test_what_was_begun_in_a_worker_that_is_killed_is_run_again(sandbox: Sandbox) -> None:
+    begun = sandbox.begin("function run(input) for i = 1, 3000000 do end return input end", {"n": 1})
+    assert begun is not None
+    for worker in workers_of(sandbox):
+        os.kill(worker.pid, signal.SIGKILL)
+    assert begun.finish().output == {"n": 1}
+
+
 @linux_only
 def test_closing_leaves_no_process(sandbox: Sandbox) -> None:
     before = children()
