@@ -1086,9 +1086,11 @@ function run(input)
   return { n = (input.n or 0) + 1 }
 end
 """
-PUT_TWICE = PUT.replace("return {", 'store.put{ namespace = "marks", key = "again", value = { at = 1 } }\n  return {').replace(
-    "test.put", "test.twice"
-)
+AGAIN = 'store.put{ namespace = "marks", key = "again", value = { at = 1 } }'
+PARTS = {
+    "test.pure": PURE,
+    "test.twice": PUT.replace("test.put", "test.twice").replace("return {", f"{AGAIN} return {{"),
+}
 
 
 def test_steps_with_and_without_host_calls_share_one_worker(tmp_path: Path, ready: Path) -> None:
@@ -1110,9 +1112,6 @@ def test_steps_with_and_without_host_calls_share_one_worker(tmp_path: Path, read
         view = app.run("test.mixed", {})
         assert view.status == "succeeded", view.error
         assert [each["n"] for each in view.output["a"]] == list(range(1, 13))
-
-
-PARTS = {"test.pure": PURE, "test.twice": PUT_TWICE}
 
 
 def test_a_long_script_does_not_keep_other_runs_from_going_on(place: LocalPlace) -> None:
