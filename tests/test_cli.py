@@ -383,7 +383,7 @@ def test_every_command_is_covered_above():
 
     covered = {word for label in COMMANDS for word in (label, label.split()[0], " ".join(label.split()[:2]))}
     # A write of unknown outcome needs a world that loses one: tests/test_hosts_in_runs.py has such a mail server.
-    # The others want a run that failed, one that does not end by itself, a server, or a shell, and have their own tests.
+    # The others want a run that failed, one that does not end by itself, a server, or a shell; they have their own.
     own = {"resolve", "retry", "compensate", "worker", "mcp sync", "completion"}
     assert set(leaves(command_tree)) - covered == own
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from ritesmith.cli import visible
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json, with_wait
 from ritesmith.errors import Conflict, InvalidInput, RiteSmithError
 
@@ -104,8 +107,6 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
 
     Without RUN: every interrupted run, and every run whose time has come.
     """
-    from ritesmith.cli import show_runs
-
     if run is not None:
         return _told(app.drive(app.run_id(run), watch=_follow(as_json), wait_seconds=wait_seconds), as_json)
     views: list[RunView] = []
@@ -121,7 +122,7 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
         emit({"runs": [view.model_dump(mode="json") for view in views], "failed": failed})
     else:
         for view in views:
-            show_runs.outcome(view)
+            _told(view, as_json)
         for one in failed:
             talk(f"{one['run']}: {one['error']['message']}")
         if not views and not failed:
@@ -505,9 +506,11 @@ COMMANDS = (
 
 def _follow(as_json: bool, *, several: bool = False) -> Watch | None:
     """Who tells of each step on the way, if somebody looks."""
+    if as_json or not sys.stderr.isatty():
+        return None
     from ritesmith.cli import show_runs
 
-    return None if as_json else show_runs.watcher(several)
+    return show_runs.watcher(several)
 
 
 def _stay(app: RiteSmith, run: str, as_json: bool, *, drive: bool) -> RunView:
@@ -544,9 +547,17 @@ def _stay(app: RiteSmith, run: str, as_json: bool, *, drive: bool) -> RunView:
 
 def _told(view: RunView, as_json: bool, *, exit_code: bool = True) -> int:
     """Show how a run stands; the exit code tells whether it ended badly."""
-    from ritesmith.cli import show_runs
+    if as_json:
+        emit(view.model_dump(mode="json"))
+    elif view.status == "succeeded" and not sys.stdout.isatty():
+        # What `show_runs.outcome` prints, for a script that runs one after another: rich takes long to load.
+        click.echo(visible(f"run {view.run} succeeded" + (f" ({view.outcome})" if view.outcome else "")))
+        if view.output is not None:
+            click.echo(visible(json.dumps(view.output, indent=2, ensure_ascii=False)))
+    else:
+        from ritesmith.cli import show_runs
 
-    emit(view.model_dump(mode="json")) if as_json else show_runs.outcome(view)
+        show_runs.outcome(view)
     return FAILED if exit_code and _ended_badly(view) else 0
 
 
