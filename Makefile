@@ -54,6 +54,7 @@ sim: setup ## long random runs and crashes; RUNS=20000 for more of them, SEED=12
 	RITESMITH_SIM_RUNS=$(RUNS) RITESMITH_SIM_SEED=$(SEED) $(BIN)/python -m pytest tests/test_saga_sim.py tests/test_crashes.py tests/test_bad_files.py tests/test_engine.py -k "random or killed or log" $(ARGS)
 
 bench: setup ## the benchmarks; each prints its own table
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 check: lint bare test ## what CI runs

@@ -225,13 +225,9 @@ class Authoring:
             parts["name"] = said.name
         if isinstance(said, Contract):
             parts |= {"grants": said.grants, "compensated_by": said.compensated_by}
-        if any(each.code in GRANT_CODES for each in errors):
-            parts.pop("grants", None)
-        sound = {
-            part: value
-            for part, value in parts.items()
-            if not any(each.where.path.startswith(f"$.{part}") for each in errors)
-        }
+        blamed = {"grants"} if any(each.code in GRANT_CODES for each in errors) else set()
+        blamed |= {part for part in parts for each in errors if each.where.path.startswith(f"$.{part}")}
+        sound = {part: value for part, value in parts.items() if part not in blamed}
         first = self.frozen.setdefault("" if main else checked.name, {})
         for part, value in sound.items():
             first.setdefault(part, value)

@@ -677,6 +677,55 @@ def test_a_repair_cannot_weaken_the_contract(forge):
     assert done.json["artifact"] == "text.initials@1"
 
 
+def test_a_repair_cannot_change_the_name_or_widen_the_grants(forge):
+    bad = "  return { initials = unknown_name }"
+    put = {"grants": {"store.put": {"namespaces": ["notes"]}}}
+    forge.refused(6, INTENT, "--rounds", "1", replies=[lua(bad), lua(name="text.else")], examples=EXAMPLES)
+    refused = forge.refused(6, INTENT, "--rounds", "1", replies=[lua(bad), lua(**put)], examples=EXAMPLES)
+    findings = refused.json["error"]["report"]["findings"]
+    assert {"code": "contract_changed", "path": "$.grants"} in [
+        {"code": each["code"], "path": each["where"]["path"]} for each in findings
+    ]
+
+
+def test_a_sound_block_stays_whatever_a_repair_says(forge, cli):
+    wrong = flow(start="nowhere")
+    worse = lua(GOOD + " -- another")
+    done = forge("initials of a name as a slug", replies=[lua() + wrong, worse + flow()], examples=FLOW_EXAMPLES)
+    assert done.json["published"] == ["text.initials@1", "text.initials_slug@1"]
+    assert "only these blocks: the workflow. Sound, and kept as they are: text.initials." in forge.sent
+    assert "another" not in cli("show", "text.initials", "--source").out
+
+
+def test_all_blocks_of_a_repair_are_taken_or_none(forge):
+    bad = lua("  return { initials = unknown_name }")
+    half = lua() + flow().replace('"start"', "start")
+    done = forge.refused(
+        6, "initials of a name as a slug", "--rounds", "2", replies=[bad + flow(), half, flow()], examples=FLOW_EXAMPLES
+    )
+    report = done.json["error"]["report"]
+    assert report["findings_by_code"]["workflow_not_json"] == 1
+    assert any("unknown_name" in each["message"] for each in report["findings"])
+    whole = [bad + flow(), half, lua() + flow()]
+    assert forge("initials of a name as a slug", "--rounds", "2", replies=whole, examples=FLOW_EXAMPLES).code == 0
+
+
+def test_an_example_that_only_the_model_made_cannot_stop_a_workflow(forge, cli):
+    made_up = [{"input": {"name": "Ada Lovelace"}, "outcome": "made", "output": {"slug": "wrong"}}]
+    parts = [EXAMPLES[0], EXAMPLES[1], {"input": {"name": "Bo Li"}, "output": {"initials": "wrong"}}]
+    done = forge(
+        "initials of a name as a slug", replies=[lua(examples=parts) + flow(examples=made_up)], examples=FLOW_EXAMPLES
+    )
+    assert (done.json["rounds"], done.json["artifact"]) == (0, "text.initials_slug@1"), done.out
+    assert "wrong" not in cli("show", "text.initials", "--source").out
+    assert "wrong" not in cli("show", "text.initials_slug", "--source").out
+
+
+def test_without_an_example_of_the_caller_the_models_own_must_be_met(forge):
+    own = [EXAMPLES[0], {"input": {"name": "Bo Li"}, "output": {"initials": "XX"}}]
+    forge.refused(6, INTENT, "--rounds", "0", replies=[lua(examples=own)])
+
+
 def test_a_repair_may_change_a_schema_that_was_wrong(forge):
     done = forge(INTENT, replies=[lua(output={"type": "objet"}), lua()], examples=EXAMPLES)
     assert done.json["artifact"] == "text.initials@1"
