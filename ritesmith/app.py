@@ -798,12 +798,14 @@ class RiteSmith(Artifacts, Runs, Files):
             for hit, artifact in self.search(query, limit)
         ]
 
-    def documents(self, namespace: str | None = None) -> list[dict[str, Any]]:
-        """The documents of a namespace, or of all: namespace, key, version, value."""
+    def documents(
+        self, namespace: str | None = None, *, prefix: str = "", limit: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The documents of a namespace, or of all, whose keys begin with `prefix`: namespace, key, version, value."""
         rows = self.connection.execute(
-            "SELECT namespace, key, version, value FROM store WHERE ?1 IS NULL OR namespace = ?1"
-            " ORDER BY namespace, key",
-            (namespace,),
+            "SELECT namespace, key, version, value FROM store WHERE (?1 IS NULL OR namespace = ?1)"
+            " AND substr(key, 1, length(?2)) = ?2 ORDER BY namespace, key LIMIT ?3",
+            (namespace, prefix, -1 if limit is None else limit),
         )
         return [dict(row) | {"value": json.loads(row["value"])} for row in rows]
 

@@ -6,11 +6,16 @@ import sys
 
 from ritesmith import complete
 
+INTERRUPTED = 130
+"""What a shell says of a command that Ctrl-C has ended: 128 and the number of the signal."""
+
 
 def main() -> int:
     """Run the command line that this process was started with, and return its exit code."""
     if sys.argv[1:2] == [complete.WORD]:
         return complete.main(sys.argv[2:])
-    from ritesmith.cli import main as command
-
+    try:
+        from ritesmith.cli import main as command
+    except KeyboardInterrupt:  # so early that there is nothing to say about it
+        return INTERRUPTED
     return command()

@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted(as_json)
     except click.ClickException as error:
+        error = _with_near_miss(error)
         if as_json:
             _tell({"code": "usage", "message": error.format_message()}, as_json)
         else:
@@ -75,6 +76,20 @@ def _warn_of_variables() -> None:
     for name, near in unknown_variables(odd):
         meant = f"; did you mean {near}?" if near else ""
         click.echo(visible(f"Warning: there is no setting {name}{meant}"), err=True)
+
+
+def _with_near_miss(error: click.ClickException) -> click.ClickException:
+    """The same error, and what was probably meant where click does not say it."""
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--db":
+        return click.UsageError("'--db' stands before the command: ritesmith --db FILE COMMAND", error.ctx)
+    if isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
+        import difflib
+
+        given, choices = error.message.split("'")[1:2], [str(each) for each in error.param.type.choices]
+        near = difflib.get_close_matches("".join(given), choices, n=1)
+        if near:
+            return click.BadParameter(f"{error.message} Did you mean '{near[0]}'?", error.ctx, error.param)
+    return error
 
 
 def _defect(error: Exception, as_json: bool) -> int:

@@ -235,10 +235,6 @@ def import_(
     With --from, FILE becomes a workflow and the capabilities that it needs, as files beneath workflows/ and
     capabilities/, and every difference is reported: same, changed or lost. When something is lost nothing is written,
     and the exit code is 5, unless you accept it (--accept-loss).
-
-    \b
-    ritesmith import orders.refund-3.bundle
-    ritesmith import --from trama checkout.json --host 127.0.0.1:5003=shop.example.com
     """
     if source is None:
         given = [name for name, value in {**how, "output": output}.items() if value]

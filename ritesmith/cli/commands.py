@@ -16,6 +16,7 @@ from ritesmith import __version__
 from ritesmith.cli import artifacts, files, runs
 from ritesmith.cli.completion import completion
 from ritesmith.cli.doctor import doctor
+from ritesmith.cli.help import Root, dress, help_
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json
 from ritesmith.cli.project import config, init
 from ritesmith.cli.usage import usage
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ritesmith.drafts import Answer, Proposal
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ritesmith")
 @click.option("--db", metavar="FILE", help="The registry file [RITESMITH_DB; else the nearest registry.db upward].")
 @click.pass_context
@@ -40,9 +41,8 @@ def ritesmith(context: click.Context, db: str | None) -> None:
     Look:     ritesmith trace RUN
 
     \b
-    Exit codes: 0 done, 1 two runs differ, 2 wrong input, 3 not found, 4 conflict, 5 rejected by
-    the guard, 6 the forge found nothing, 7 sandbox, 8 the run failed,
-    9 registry file, 130 interrupted.
+    One command: ritesmith help run      Exit codes: ritesmith help exit-codes
+    Settings:    ritesmith config show   Does it work here: ritesmith doctor
     """
     context.obj = db
 
@@ -198,13 +198,16 @@ for each in artifacts.LOOKING:
 
 @ritesmith.command()
 @click.argument("query")
-@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option("--kind", type=click.Choice(["capability", "workflow"]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True, help="At most so many.")
 @click.option("--explain", is_flag=True, help="Judge each as 'forge' would, and show what led to the verdict.")
 @click.option("--examples", metavar="FILE", help="JSON list of examples to run on each; with --explain.")
 @with_json
 @with_app
-def search(app: RiteSmith, query: str, limit: int, explain: bool, examples: str | None, as_json: bool) -> None:
-    """Find artifacts by what they are for.
+def search(
+    app: RiteSmith, query: str, kind: str | None, limit: int, explain: bool, examples: str | None, as_json: bool
+) -> None:
+    """Find artifacts by what they are for, best first.
 
     Words only propose; `forge` decides by contract and examples.
     """
@@ -213,11 +216,13 @@ def search(app: RiteSmith, query: str, limit: int, explain: bool, examples: str 
     if examples and not explain:
         raise click.UsageError("--examples decide nothing here without --explain.")
     if explain:
-        judged = app.explain(query, examples=_examples(examples) if examples else [])[:limit]
-        rows = [each.model_dump(mode="json") for each in judged]
+        judged = app.explain(query, examples=_examples(examples) if examples else [])
+        rows = [each.model_dump(mode="json") for each in judged if kind in (None, each.kind)][:limit]
         emit({"query": query, "candidates": rows}) if as_json else show.candidates(rows, query)
         return
-    rows = app.found(query, limit)
+    # More are looked at where some are left out.
+    found = app.found(query, limit if kind is None else 10 * limit)
+    rows = [each for each in found if kind in (None, each["kind"])][:limit]
     emit({"query": query, "artifacts": rows}) if as_json else show.artifacts(rows, query)
 
 
@@ -250,17 +255,26 @@ def policy_explain(app: RiteSmith, reference: str, source: str | None, as_json: 
 
 @ritesmith.command()
 @click.argument("name", required=False)
+@click.option("--effect", type=click.Choice(["pure", "read", "write"]), help="Only these.")
+@click.option("--namespace", help="Only names that begin with this word, or these.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many [all].")
 @with_json
 @with_app
-def hosts(app: RiteSmith, name: str | None, as_json: bool) -> None:
-    """List the host functions, or show the one called NAME.
+def hosts(
+    app: RiteSmith, name: str | None, effect: str | None, namespace: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List the host functions, by name, or show the one called NAME.
 
     They are what scripts may ask of the world, as far as a grant and ritesmith.toml allow it.
     """
     from ritesmith.cli import show
 
     if name is None:
-        rows = app.host_functions()
+        rows = [
+            each
+            for each in app.host_functions()
+            if effect in (None, each["effect"]) and (namespace is None or each["name"].startswith(f"{namespace}."))
+        ][:limit]
         emit({"host_functions": rows}) if as_json else show.host_functions(rows)
     else:
         told = app.host_function(name)
@@ -281,13 +295,15 @@ def store() -> None:
 
 @store.command("list")
 @click.argument("namespace", required=False)
+@click.option("--prefix", default="", metavar="TEXT", help="Only keys that begin so.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many [all].")
 @with_json
 @with_app
-def store_list(app: RiteSmith, namespace: str | None, as_json: bool) -> None:
-    """The documents of NAMESPACE, or of all namespaces."""
+def store_list(app: RiteSmith, namespace: str | None, prefix: str, limit: int | None, as_json: bool) -> None:
+    """List the documents of NAMESPACE, or of all namespaces, by key."""
     from ritesmith.cli import show
 
-    rows = app.documents(namespace)
+    rows = app.documents(namespace, prefix=prefix, limit=limit)
     emit({"documents": rows}) if as_json else show.documents(rows)
 
 
@@ -297,7 +313,7 @@ def store_list(app: RiteSmith, namespace: str | None, as_json: bool) -> None:
 @with_json
 @with_app
 def store_get(app: RiteSmith, namespace: str, key: str, as_json: bool) -> None:
-    """One document."""
+    """Show one document."""
     found = app.document(namespace, key)
     emit(found) if as_json else click.echo(json.dumps(found["value"], ensure_ascii=False, indent=2))
 
@@ -394,5 +410,6 @@ def sandbox(file: Path | None, given: str, jsonl: bool, as_json: bool) -> int:
     return 0 if reply["status"] == "ok" else 7
 
 
-for each in (config, doctor, completion):
+for each in (config, doctor, completion, help_):
     ritesmith.add_command(each)
+dress(ritesmith)

@@ -69,11 +69,6 @@ def completion(shell: str) -> None:
 
     Commands, options, names and versions of artifacts, runs, documents and files, from the registry that is meant
     there.
-
-    \b
-    bash, in ~/.bashrc:                    eval "$(ritesmith completion bash)"
-    zsh, in ~/.zshrc, behind compinit:     source <(ritesmith completion zsh)
-    fish, once:                            ritesmith completion fish > ~/.config/fish/completions/ritesmith.fish
     """
     click.echo(SCRIPTS[shell], nl=False)
 

@@ -27,12 +27,6 @@ def doctor(db: str | None, live: bool, as_json: bool) -> int:
     Python, the sandbox and its limits, SQLite, the registry file, a run whose process is killed, settings, secrets and
     models; what does not hold is told with its fix. The registry is only read, and none is made. Exit code 1 when
     something failed.
-
-    \b
-    Examples:
-      ritesmith doctor
-      ritesmith doctor --live
-      ritesmith doctor --json | jq '.checks[] | select(.status == "fail")'
     """
     from ritesmith.db import find_db
     from ritesmith.doctor import examine

@@ -36,11 +36,6 @@ def new(app: RiteSmith, name: str, as_json: bool, output: Path | None, **how: An
 
     It passes 'ritesmith check' as it is made. It lies in capabilities/ or workflows/ where such a folder is here, else
     here; a file that is there is never overwritten.
-
-    \b
-    ritesmith new orders.total
-    ritesmith new shop.price --grant http.get_json --intent "price of a product in the shop"
-    ritesmith new orders.check --workflow
     """
     file = app.new_file(name, file=output, **how)
     emit({"file": str(file), "name": name}) if as_json else click.echo(f"wrote {file}")
@@ -201,10 +196,6 @@ def fuel(app: RiteSmith, reference: str, given: str | None, example: int | None,
 
     Every VM instruction is counted, in the line that asked for it; a library's work stands in the line that called it.
     It runs in a throw-away world: that of the example, or with --input alone an empty one. Exit code 7 when it fails.
-
-    \b
-    ritesmith fuel total.lua --example 2
-    ritesmith fuel math.percentage_change --input '{"initial": 50, "current": 75}'
     """
     from ritesmith.cli import show_files
 

@@ -12,6 +12,8 @@ import click
 from ritesmith.errors import InvalidInput, NotFound
 
 F = TypeVar("F", bound=Callable[..., Any])
+SHOWN_MOST = 8
+"""Commands of a group that are named where none of them can have been meant."""
 
 
 class Group(click.Group):
@@ -22,12 +24,18 @@ class Group(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            near = self.meant(args[0])
+            few = f" There are: {', '.join(self.commands)}." if len(self.commands) <= SHOWN_MOST else ""
+            hint = f" Did you mean '{near}'?" if near else few
             raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def meant(self, word: str) -> str | None:
+        """The command that a word which is none probably means."""
+        import difflib
+
+        near = difflib.get_close_matches(word, self.commands, n=1)
+        return near[0] if near else None
 
 
 def with_json(command: F) -> F:

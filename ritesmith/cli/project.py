@@ -24,11 +24,6 @@ def init(db: str | None, folder: Path | None, demo: bool, as_json: bool) -> None
 
     The registry file, ritesmith.toml with every setting, guardrails/policy.toml for rules of your own, capabilities/,
     workflows/ and .gitignore. With --demo also the documents of the refund example. Nothing that exists is overwritten.
-
-    \b
-    Examples:
-      ritesmith init --demo
-      ritesmith init billing && cd billing && ritesmith doctor
     """
     from ritesmith.app import RiteSmith
     from ritesmith.cli import show
@@ -71,12 +66,6 @@ def config_show(db: str | None, name: str | None, origin: bool, as_json: bool) -
     """Show what every setting is, or those of NAME.
 
     What is secret is never shown, only whether it is set.
-
-    \b
-    Examples:
-      ritesmith config show --origin
-      ritesmith config show http
-      ritesmith --db other.db config show registry
     """
     from ritesmith.config import named, rows
 
@@ -91,13 +80,7 @@ def config_show(db: str | None, name: str | None, origin: bool, as_json: bool) -
 @with_json
 @click.pass_obj
 def config_path(db: str | None, name: str | None, as_json: bool) -> None:
-    """Print where the settings file lies, or NAME of the others; they need not be there.
-
-    \b
-    Examples:
-      $EDITOR "$(ritesmith config path)"
-      ritesmith config path keys
-    """
+    """Print where the settings file lies, or NAME of the others; they need not be there."""
     from ritesmith.config import paths
 
     found = paths(db, here(), os.environ)

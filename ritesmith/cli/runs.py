@@ -26,6 +26,11 @@ FAILED = 8
 """Exit code of a command whose run ended badly: that of SagaError."""
 DIFFERENT = 1
 """Exit code of a comparison that found a difference, as that of diff."""
+STATUSES = (
+    *("pending", "running", "sleeping", "waiting", "compensating", "unknown"),
+    *("succeeded", "failed", "compensated", "compensation_failed", "cancelled"),
+)
+"""Those of `models.RunStatus`, which takes long to import."""
 LOOK_SECONDS = 0.5
 """How often `--watch` looks for what another process has done."""
 
@@ -68,9 +73,8 @@ def run(
 
     REFERENCE is a NAME, NAME@VERSION, or a workflow FILE.json.
 
-    \b
-    The run is durable: after Ctrl-C or a crash, `ritesmith resume` finishes it without repeating a finished step.
-    Exit code 0: succeeded, or waiting for somebody; 8: it failed.
+    The run is durable: after Ctrl-C or a crash, `ritesmith resume` finishes it without repeating a finished step. Exit
+    code 0: succeeded, or waiting for somebody; 8: it failed.
     """
     if detach + watch + dry_run > 1:
         raise click.UsageError("Give one of --detach, --watch and --dry-run.")
@@ -388,10 +392,10 @@ def compensate(app: RiteSmith, run: str, as_json: bool, **options: Any) -> int:
 
 
 @click.group(cls=Group, invoke_without_command=True)
-@click.option("--status", help="Only runs in this status.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs in this status.")
 @click.option("--workflow", help="Only runs of this workflow.")
 @click.option("--stuck", is_flag=True, help="Only runs that go on by nobody, with the command that helps.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @with_json
 @click.pass_context
 def runs(context: click.Context, /, **options: Any) -> None:
