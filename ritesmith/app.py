@@ -568,7 +568,9 @@ class RiteSmith(Artifacts, Runs, Files):
                 node["compensation"]["capability"] = pin(node["compensation"]["capability"])
         return json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True), list(parts.values())
 
-    def approve_artifact(self, reference: str, *, by: str | None = None, digest: str | None = None) -> list[Artifact]:
+    def approve_artifact(
+        self, reference: str, *, by: str | None = None, digest: str | None = None, comment: str = ""
+    ) -> list[Artifact]:
         """A person's yes to a draft version, and to the drafts it is made of; return all that became active.
 
         The version, or its digest, must be named: of a name alone nobody knows which version was read. Raises
@@ -600,8 +602,9 @@ class RiteSmith(Artifacts, Runs, Files):
                 )
             for each in approved:
                 self.registry.set_status(each.digest, "active")
-                told = {"by": person, "digest": each.digest}
-                self.registry.log_decision(each.provenance.intent, "approval", each.ref, f"approved by {person}", told)
+                told = {"by": person, "digest": each.digest} | ({"comment": comment} if comment else {})
+                why = f"approved by {person}" + (f": {comment}" if comment else "")
+                self.registry.log_decision(each.provenance.intent, "approval", each.ref, why, told)
         return approved
 
     # ------------------------------------------------------------ forge

@@ -565,6 +565,22 @@ def test_not_a_number_is_no_time_either(cli, words):
     assert (done.code, "not a number" in done.err) == (2, True)
 
 
+def test_a_token_is_not_good_for_ever(cli):
+    done = cli("token", awaiting(cli), "--seconds", "inf")
+    assert (done.code, "not for ever" in done.err) == (2, True)
+
+
+def test_what_a_person_says_to_a_version_is_kept_and_no_node_of_it_waits(cli, tmp_path):
+    file = tmp_path / "count.lua"
+    file.write_text(COUNT.replace('["probe"]', '["accounts"]').replace('"probe"', '"accounts"'), encoding="utf-8")
+    published = cli("publish", file)  # it touches what the policy takes for money
+    assert published.code == 0, published.err
+    assert cli("approve", "probe.count@1", "--node", "ask").code == 2
+    assert cli("approve", "probe.count@1", "--by", "ann", "--comment", "read it").code == 0
+    history = cli("show", "probe.count@1", "--json").json
+    assert "approved by ann: read it" in json.dumps(history)
+
+
 @pytest.mark.parametrize("seconds", ["nan", "-1", "soon"])
 def test_a_wait_that_is_no_time_is_refused(cli, seconds):
     done = cli("run", "stats.average", "--input", '{"numbers": [1]}', "--wait", seconds)

@@ -203,7 +203,9 @@ def worker(app: RiteSmith, poll_seconds: float, as_json: bool) -> None:
 def approve(app: RiteSmith, target: str, **options: Any) -> int:
     """Approve what a RUN waits for, or a draft NAME@VERSION."""
     if "." in target:
-        approved = app.approve_artifact(target, by=options["by"], digest=options["digest"])
+        if options["node"] is not None:
+            raise click.UsageError("--node is for a run; a version has none that waits.")
+        approved = app.approve_artifact(target, by=options["by"], digest=options["digest"], comment=options["comment"])
         if options["as_json"]:
             emit({"approved": [{"artifact": each.ref, "digest": each.digest} for each in approved]})
         else:
@@ -292,6 +294,8 @@ def token(app: RiteSmith, run: str, node: str | None, seconds: float, as_json: b
 
     It may be asked for before the run waits. Whoever has it can answer: ritesmith deliver --token TOKEN --payload JSON
     """
+    if seconds == float("inf"):
+        raise click.BadParameter("a token is good for some time, not for ever", param_hint="'--seconds'")
     made = app.callback_token(app.run_id(run), node=node, seconds=seconds)
     emit({"token": made}) if as_json else click.echo(made)
 
