@@ -77,7 +77,7 @@ ritesmith.add_command(init)
     "--max-seconds",
     type=click.FloatRange(0, min_open=True),
     callback=not_nan,
-    help="Time for the model; a call that is under way is cut off.",
+    help="Time of this forge; a call of a model that is under way is cut off.",
 )
 @click.option("--interactive", is_flag=True, help="Show the draft, and publish it only if you accept it.")
 @click.option("--dry-run", is_flag=True, help="Publish nothing, remember nothing but what was spent.")

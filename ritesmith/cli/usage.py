@@ -60,12 +60,18 @@ def _show_sums(by: str, rows: Sequence[Spent], whole: Spent) -> None:
         column.justify, column.no_wrap = "right", True
     table.columns[0].overflow = "fold"
     for row in (*rows, *([whole] if len(rows) > 1 else [])):
-        # What is known is the least that it can be, where of some calls nobody knows.
-        least = "≥" if row.uncounted else ""
-        tokens = (f"{least}{count:,}" for count in (row.tokens_in, row.tokens_cached, row.tokens_out))
-        cost = "unknown" if row.cost is None else f"{'≥' if row.unpriced else ''}{row.cost:.4f}"
+        counts = (row.tokens_in, row.tokens_cached, row.tokens_out)
+        tokens = (_at_least(count, f"{count:,}", row.uncounted) for count in counts)
+        cost = _at_least(row.cost, f"{row.cost or 0:.4f}", row.unpriced)
         table.add_row(_text(row.key), str(row.calls), str(row.failed), *tokens, f"{row.seconds:.1f}", cost)
     out.print(table)
+
+
+def _at_least(known: float | None, shown: str, unknown: int) -> str:
+    """A sum; where of some calls nobody knows, the least that it can be."""
+    if unknown and not known:
+        return "unknown"
+    return f"≥{shown}" if unknown else shown
 
 
 def _show_calls(calls: Sequence[Call]) -> None:
@@ -74,14 +80,16 @@ def _show_calls(calls: Sequence[Call]) -> None:
     if not calls:
         err.print("no model was asked")
         return
-    table = columns("at", "purpose", "model", "outcome", "in", "cached", "out", "seconds", "cost", "intent")
+    table = columns("at", "call", "outcome", "tokens", "seconds", "cost", "intent")
+    for column in table.columns:
+        column.no_wrap = column.header in ("at", "outcome", "seconds", "cost")
     for call in calls:
-        counts = (known(count) for count in (call.tokens_in, call.tokens_cached, call.tokens_out))
+        cached = f" ({call.tokens_cached} cached)" if call.tokens_cached else ""
+        tokens = f"{known(call.tokens_in)}{cached}, {known(call.tokens_out)} out"
         seconds = "unknown" if call.seconds is None else f"{call.seconds:.1f}"
         cost = "unknown" if call.cost is None else f"{call.cost:.4f}"
-        table.add_row(
-            minute(call.at), call.purpose, _text(call.model), call.outcome, *counts, seconds, cost, _text(call.intent)
-        )
+        asked = _text(f"{call.purpose}, {call.model}")
+        table.add_row(minute(call.at), asked, call.outcome, tokens, seconds, cost, _text(call.intent))
     out.print(table)
 
 
