@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import fingerprint
+from conftest import BOOKS, fingerprint
 
 from ritesmith import account as accounts
 from ritesmith.forge.explain import TRACE_CHARACTERS, account_messages
@@ -188,18 +188,13 @@ def finished(cli):
     return run
 
 
-def run_tables(place):
-    """All that the registry file holds, but for the books of the forge."""
-    return {name: rows for name, rows in fingerprint(place / "registry.db").items() if not name.startswith("model_")}
-
-
 def asking(monkeypatch, author):
     monkeypatch.setenv("RITESMITH_LLM_BASE_URL", author.base_url)
 
 
 def test_a_model_tells_and_its_wrong_figures_are_named(cli, place, finished, monkeypatch):
     reply = "<think>42</think>The refund of 349.00 EUR was approved by ann.\x1b[2J\nIn all 350 EUR, twice."
-    before = run_tables(place)
+    before = fingerprint(place / "registry.db", without=BOOKS)
     with ScriptedAuthor([reply, reply]) as author:
         asking(monkeypatch, author)
         shown = cli("explain", finished, "--model")
@@ -210,7 +205,7 @@ def test_a_model_tells_and_its_wrong_figures_are_named(cli, place, finished, mon
     assert "written by scripted, 100 tokens in, 20 out; no part of the run" in shown.err
     assert told["unsupported"] == ["350"]
     assert (told["source"], told["tokens_in"], told["tokens_out"]) == ("scripted", 100, 20)
-    assert run_tables(place) == before
+    assert fingerprint(place / "registry.db", without=BOOKS) == before
     (used,) = cli("usage", "--by", "intent", "--json").json["rows"]
     assert (used["key"], used["calls"], used["tokens_in"]) == (f"explain run {finished}", 2, 200)
     sent = author.requests[0]["messages"]

@@ -79,24 +79,24 @@ def test_reading_accounts_while_writing_notes_is_no_movement_of_money() -> None:
 @pytest.mark.parametrize(
     ("function", "grant", "decided"),
     [
-        ("http.get_json", {}, ("read", "low", "allow")),
-        ("http.request", {}, ("read", "low", "allow")),
-        ("http.request", {"methods": ["GET", "HEAD"]}, ("read", "low", "allow")),
-        ("http.request", {"methods": ["GET", "POST"]}, ("write", "medium", "approve")),
-        ("http.request", {"methods": ["DELETE"]}, ("write", "high", "approve")),
-        ("http.post_json", {}, ("write", "medium", "approve")),
-        ("notify.webhook", {}, ("write", "medium", "approve")),
+        ("http.get_json", {}, ("read", "low", "allow", "approve")),
+        ("http.request", {}, ("read", "low", "allow", "approve")),
+        ("http.request", {"methods": ["GET", "HEAD"]}, ("read", "low", "allow", "approve")),
+        ("http.request", {"methods": ["GET", "POST"]}, ("write", "medium", "allow", "approve")),
+        ("http.request", {"methods": ["DELETE"]}, ("write", "high", "approve", "approve")),
+        ("http.post_json", {}, ("write", "medium", "allow", "approve")),
+        ("notify.webhook", {}, ("write", "medium", "allow", "approve")),
     ],
     ids=str,
 )
-def test_http_that_only_reads_is_allowed_and_what_writes_is_looked_at(
-    function: str, grant: dict[str, Any], decided: tuple[str, str, str]
+def test_http_of_a_person_is_allowed_unless_it_deletes_and_of_a_model_is_looked_at(
+    function: str, grant: dict[str, Any], decided: tuple[str, str, str, str]
 ) -> None:
     grants = {function: {"hosts": ["api.example.com"], **grant}}
     said = Contract(name="test.it", intent="to be tried", input={}, output={}, grants=grants)
-    facts = subject_of([said], CATALOG, source="model", limits=Limits())
-    decision = decide(BUNDLED, facts)
-    assert (facts.effect, decision.risk, decision.action) == decided
+    person, model = (subject_of([said], CATALOG, source=source, limits=Limits()) for source in ("person", "model"))
+    mine, its = decide(BUNDLED, person), decide(BUNDLED, model)
+    assert (person.effect, mine.risk, mine.action, its.action) == decided
 
 
 def test_without_rules_everything_is_denied_and_critical() -> None:
@@ -391,6 +391,7 @@ def test_explain_tells_the_rule_the_reason_and_what_was_tried(cli: Any) -> None:
         "unknown-grant",
         "pure",
         "model-asks",
+        "model-reaches-out",
         "granted-read",
         "bundled",
     ]

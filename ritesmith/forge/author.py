@@ -165,18 +165,25 @@ def as_data(value: JSON) -> str:
     """A JSON value on one line that can't end a data block, open a fence or hide characters."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "), default=str)
     text = text.replace("<", "\\u003c").replace("```", "\\u0060\\u0060\\u0060").replace("~~~", "\\u007e~~")
-    return "".join(f"\\u{ord(letter):04x}" if _hidden(letter) else letter for letter in text)
+    return "".join(json.dumps(letter)[1:-1] if _hidden(letter) or _poses(letter) else letter for letter in text)
 
 
 def as_text(text: str, length: int = 200) -> str:
     """Words from elsewhere, made fit to stand in a line of the prompt: one line, no tags, no fences, not long."""
-    line = " ".join("".join(" " if _hidden(letter) else letter for letter in text).split())
+    line = " ".join("".join(" " if _hidden(letter) or _poses(letter) else letter for letter in text).split())
     line = line.replace("<", "(").replace("```", "'''").replace("~~~", "---")
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _hidden(letter: str) -> bool:
-    return ord(letter) < 0x10000 and unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    """Whether a person who looks at a text does not see this: tags and variation selectors can spell whole orders."""
+    selector = "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
+    return selector or unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _poses(letter: str) -> bool:
+    """Whether it is another form of what opens tags and fences, such as the wide less-than sign."""
+    return letter not in "<`~" and unicodedata.normalize("NFKC", letter) in ("<", "`", "~")
 
 
 def _prompt(name: str) -> str:
@@ -259,7 +266,7 @@ def _neighbours(texts: Sequence[str]) -> str:
 
 
 def _harmless(code: str) -> str:
-    seen = "".join(letter for letter in code if letter in "\n\t" or not _hidden(letter))
+    seen = "".join(letter for letter in code if letter in "\n\t" or not (_hidden(letter) or _poses(letter)))
     seen = re.sub(r"<(?=[\s/]*data)", "(", seen, flags=re.IGNORECASE)
     return seen.replace("```", "'''").replace("~~~", "---")
 
