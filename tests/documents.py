@@ -4,7 +4,7 @@
 |---|---|
 | `console` | each line that begins with `$ ` is run by sh, and what it prints is compared with the lines below it |
 | `python` | run as a program; what it prints is compared with the comments behind its `print(...)` calls |
-| any, with `file=NAME` | written to that file first; a capability or a workflow must pass `ritesmith check` |
+| any, with `file=NAME` | written to that file first; unless the page does, a capability or workflow is checked here |
 | ... and `refused` | the guard must refuse it |
 | `json`, `toml` | parsed |
 | any, with `unrun="reason"` | left alone: the reason says what it would need, and the tests count these |
@@ -22,6 +22,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -138,17 +139,24 @@ def printed(command: list[str], folder: Path, home: Path) -> str:
     return done.stdout.replace(str(folder), "/home/ann/project").replace(str(home), "/home/ann")
 
 
-def run(document: Path, scratch: Path) -> Iterator[Step]:
-    """Run every block of a document in a new folder below `scratch`; yields what each command and program printed."""
+def run(document: Path, scratch: Path, ready: Path | None = None) -> Iterator[Step]:
+    """Run every block of a document in a new folder below `scratch`; yields what each command and program printed.
+
+    `ready` is a `scratch` with a registry in its folder, copied for a page that makes none itself: making one takes
+    seconds.
+    """
     folder, home = scratch / "project", scratch / "home"
-    folder.mkdir(parents=True)
+    text = document.read_text(encoding="utf-8")
+    if ready is not None and "$ ritesmith init" not in text:
+        shutil.copytree(ready, scratch, dirs_exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     meant: dict[str, str] = {}
     """Run id on the page -> run id here."""
-    for block in blocks(document.read_text(encoding="utf-8")):
+    for block in blocks(text):
         if "unrun" in block.words:
             continue
         if "file" in block.words:
-            yield from _written(block, folder, home)
+            yield from _written(block, folder, home, text)
         elif block.language == "console":
             yield from _session(block, folder, home, meant)
         elif block.language == "python":
@@ -169,12 +177,25 @@ def run(document: Path, scratch: Path) -> Iterator[Step]:
             tomllib.loads(block.text)
 
 
-def _written(block: Block, folder: Path, home: Path) -> Iterator[Step]:
+def made_ready(scratch: Path) -> Path:
+    """A folder with a registry in it, for `run`."""
+    folder = scratch / "project"
+    folder.mkdir(parents=True)
+    printed(["ritesmith", "init"], folder, scratch / "home")
+    for each in folder.iterdir():
+        if each.name != "registry.db":
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    return scratch
+
+
+def _written(block: Block, folder: Path, home: Path, page: str) -> Iterator[Step]:
     file = folder / block.words["file"]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(block.text, encoding="utf-8")
     if block.language == "toml":
         tomllib.loads(block.text)
+    elif re.search(rf"^\$ ritesmith (check|publish) {re.escape(file.name)}\b", page[block.start :], re.MULTILINE):
+        return  # the page checks it itself
     elif '"nodes": [' in block.text or block.text.startswith("--[[ capability"):
         command = f"ritesmith check --json {shlex.quote(block.words['file'])} 2>/dev/null"
         said = json.loads(printed(["sh", "-c", command], folder, home))

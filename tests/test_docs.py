@@ -26,9 +26,14 @@ UNRUN_MAX = 0
 """Blocks that no test can run. Each says why; a new one is a change here."""
 
 
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory):
+    return documents.made_ready(tmp_path_factory.mktemp("ready"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_shows_is_what_happens(page, tmp_path):
-    steps = list(documents.run(page, tmp_path))
+def test_what_a_page_shows_is_what_happens(page, tmp_path, ready):
+    steps = list(documents.run(page, tmp_path, ready))
     for step in steps:
         assert step.is_as_shown, f"{page.name}:{step.line}: {step.what}\n{step.actual}"
     consoles = [block for block in documents.blocks(page.read_text(encoding="utf-8")) if block.language == "console"]
