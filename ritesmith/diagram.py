@@ -49,7 +49,7 @@ def mermaid(workflow: Workflow, view: RunView) -> str:
     for node in workflow.nodes:
         lines.append(f"  {names[node.id]}{SHAPES[node.kind].format(_label(node))}")
     for node in workflow.nodes:
-        for target, words in _ways(node):
+        for target, words in ways(node):
             if target in names:
                 said = f'|"{_text(words)}"|' if words else ""
                 lines.append(f"  {names[node.id]} -->{said} {names[target]}")
@@ -66,7 +66,7 @@ def _label(node: AnyNode) -> str:
     return _text(f"{node.id}") + f"<br/>{_text(what)}"
 
 
-def _ways(node: AnyNode) -> Iterator[tuple[str, str]]:
+def ways(node: AnyNode) -> Iterator[tuple[str, str]]:
     """Where a node may lead, each with what is written on the way."""
     match node:
         case SwitchNode():
@@ -80,7 +80,7 @@ def _ways(node: AnyNode) -> Iterator[tuple[str, str]]:
             if getattr(node, "next", None) is not None:
                 yield node.next, ""  # type: ignore[union-attr, misc]
     if isinstance(node, TaskNode | CallNode):
-        yield from ((each.target, each.code) for each in node.on_error)
+        yield from ((each.target, "any error" if each.code == "*" else each.code) for each in node.on_error)
     if isinstance(node, ApprovalNode) and node.on_reject is not None:
         yield node.on_reject, "rejected"
     if isinstance(node, ApprovalNode | WaitNode) and node.on_timeout is not None:

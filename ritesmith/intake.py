@@ -42,12 +42,18 @@ def read_bytes(file: Path, most: int) -> bytes:
         raise InvalidInput(f"'{file}' cannot be read: {error.strerror}") from None
 
 
-def write_new(file: Path, data: bytes) -> bool:
-    """Make a file with this content, whole or not at all; False when there is one, which stays as it is."""
+def write_new(file: Path, data: bytes, *, force: bool = False) -> bool:
+    """Make a file with this content, whole or not at all; False when there is one, which stays as it is.
+
+    With `force` it takes the place of one that is there.
+    """
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         part.write_bytes(data)
-        os.link(part, file)
+        if force:
+            os.replace(part, file)
+        else:
+            os.link(part, file)
     except FileExistsError:
         return False
     except OSError as error:

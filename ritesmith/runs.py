@@ -443,8 +443,24 @@ class Runs(ABC):
         """The graph of a run with what happened at each node, as Mermaid text."""
         from ritesmith.diagram import mermaid
 
-        entries = self.journal.entries(run)
-        return mermaid(self.library.workflow(saga.fold(entries)), trace.view(entries))
+        return mermaid(*self._seen(run))
+
+    def svg(self, run: str) -> str:
+        """The graph of a run with what happened at each node, and its timeline, as an SVG file."""
+        from ritesmith.picture import svg
+
+        return svg(*self._seen(run), self.clock.now())
+
+    def html(self, run: str) -> str:
+        """All that is known of a run as one HTML file, which needs nothing else."""
+        from ritesmith.page import html
+
+        return html(*self._seen(run), self.clock.now())
+
+    def _seen(self, run: str) -> tuple[Workflow, trace.RunView]:
+        """A run's workflow, without which it cannot be drawn, and its view."""
+        seen = self.view(run, inputs=True)
+        return self.library.workflow(saga.fold(self.journal.entries(seen.run))), seen
 
     def runs(
         self, *, status: str | None = None, workflow: str | None = None, stuck: bool = False, limit: int = 50

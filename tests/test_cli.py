@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -289,6 +290,10 @@ COMMANDS = {
     "trace": lambda cli: ["trace", finished(cli)],
     "explain": lambda cli: ["explain", finished(cli)],
     "trace --full": lambda cli: ["trace", finished(cli), "--full"],
+    "trace --mermaid": lambda cli: ["trace", finished(cli), "--mermaid"],
+    "trace --svg": lambda cli: ["trace", finished(cli), "--svg"],
+    "trace --html": lambda cli: ["trace", finished(cli), "--html"],
+    "trace --output": lambda cli: ["trace", waiting(cli), "--html", "--output", "run.html", "--force"],
     "trace --watch": lambda cli: ["trace", finished(cli), "--watch"],
     "replay": lambda cli: ["replay", finished(cli)],
     "store list": lambda cli: ["store", "list"],
@@ -327,6 +332,8 @@ REFUSED = {
     "no file to lay out": (["fmt", "two.txt"], 2, "invalid_input"),
     "no such example": (["fuel", "stats.average", "--example", "99"], 2, "invalid_input"),
     "no bundle": (["import", "order.json"], 2, "invalid_input"),
+    "a picture of what": (["trace", "r", "--output", "run.svg"], 2, "usage"),
+    "a picture that grows": (["trace", "r", "--svg", "--watch"], 2, "usage"),
     "options of the list": (["runs", "--stuck", "diff", "a", "b"], 2, "usage"),
     "no run to compare": (["runs", "diff", "a", "b"], 3, "not_found"),
     "a file that is there": (["backup", "order.json"], 4, "conflict"),
@@ -914,6 +921,50 @@ def test_a_long_path_leaves_room_for_its_bar(cli, place):
     shown = child("trace", cli("run", "fan.json").run, folder=place, env=environment(COLUMNS="80")).out
     assert re.search(r"^…\w+_own +─+ +\d+ ms$", shown, re.MULTILINE), shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_picture_goes_into_a_new_file_or_over_one_by_force(cli, place):
+    run = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}').run
+    done = cli("trace", run, "--svg", "--output", "run.svg")
+    assert (done.code, done.out, done.err.strip()) == (0, "", "wrote run.svg")
+    assert (place / "run.svg").read_text(encoding="utf-8").startswith("<svg ")
+    refused = cli("trace", run, "--html", "--output", "run.svg")
+    assert (refused.code, "is there already" in refused.err) == (4, True)
+    assert (place / "run.svg").read_text(encoding="utf-8").startswith("<svg "), "it is left as it was"
+    assert cli("trace", run, "--html", "--output", "run.svg", "--force").code == 0
+    assert (place / "run.svg").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert cli("trace", run, "--svg", "--output", "nowhere/run.svg").code == 2
+    assert sorted(each.name for each in place.iterdir() if "run" in each.name) == ["run.svg"], "and no part of one"
+
+
+def test_commands_that_continue_a_run_work_as_they_are_printed(cli, place):
+    [deliver] = re.findall(r"^next: (.*)$", cli("trace", awaiting(cli)).out, re.MULTILINE)
+    assert child(*shlex.split(deliver)[1:], folder=place, stdin=b'{"received_by": "Bob"}').code == 0
+    run = waiting(cli)
+    shown = cli("--db", "registry.db", "trace", run).out
+    [approve] = re.findall(r"^next: (.*)$", shown, re.MULTILINE)
+    [reject] = re.findall(r"^or: (.*)$", shown, re.MULTILINE)
+    assert reject == f"ritesmith --db registry.db reject {run}"
+    assert cli(*shlex.split(approve)[1:]).code == 0
+    detached = cli("run", "stats.average", "--input", '{"numbers": [1]}', "--detach").run
+    [resume] = re.findall(r"^next: (.*)$", cli("trace", detached).out, re.MULTILINE)
+    assert resume == f"ritesmith resume {detached}"
+    assert cli(*shlex.split(resume)[1:]).code == 0
+
+
+def test_two_runs_that_differ_are_told_apart(cli):
+    one = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}').run
+    other = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 9]}').run
+    same = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}').run
+    assert cli("runs", "diff", one, same).code == 0
+    told = cli("runs", "diff", one, other)
+    assert told.code == 1
+    assert "input numbers[2]: 6 → 9" in told.out
+    found = cli("runs", "diff", one, other, "--json")
+    assert (found.code, found.json["same"], found.json["definition"]) == (1, False, [])
+    [step] = found.json["steps"]
+    assert found.json["first_difference"] == step["path"]
+    assert [each["path"] for each in step["changes"]] == ["$.input.numbers[2]", "$.output.average"]
 
 
 def test_the_nearest_registry_upward_is_used(place, cli):

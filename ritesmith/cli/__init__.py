@@ -9,16 +9,14 @@ import errno
 import json
 import os
 import sys
-import unicodedata
 from typing import Any
 
 import click
 
 from ritesmith.errors import RiteSmithError
+from ritesmith.visible import visible
 
 INTERRUPTED = 130
-TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing, and so what a line seems to say."""
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -104,16 +102,6 @@ def json_text(value: dict[str, Any], indent: int | None = None) -> str:
     """One JSON object as text that stdout can take, whatever its encoding."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     return json.dumps(value, ensure_ascii=plain, indent=indent)
-
-
-def visible(text: str) -> str:
-    """A text for a terminal, with control characters by their numbers: data must not move a cursor or hide words."""
-    return "".join(
-        letter
-        if letter in "\n\t" or (unicodedata.category(letter) != "Cc" and letter not in TURNING)
-        else f"\\u{ord(letter):04x}"
-        for letter in text
-    )
 
 
 def _forgiving(stream: Any) -> Any:

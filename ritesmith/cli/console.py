@@ -15,8 +15,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ritesmith.cli import visible
 from ritesmith.timeline import duration
+from ritesmith.visible import visible
 
 
 class SafeConsole(Console):

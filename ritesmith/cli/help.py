@@ -78,7 +78,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "resume": ("ritesmith resume", "ritesmith resume r5da7186162 --wait 0"),
     "worker": ("ritesmith worker", "ritesmith worker --poll 5"),
-    "trace": ("ritesmith trace r5da", "ritesmith trace r5da --watch", "ritesmith trace r5da --mermaid > run.mmd"),
+    "trace": (
+        "ritesmith trace r5da",
+        "ritesmith trace r5da --watch",
+        "ritesmith trace r5da --html --output run.html",
+        "ritesmith trace r5da --mermaid > run.mmd",
+    ),
     "runs": (
         "ritesmith runs --status waiting",
         "ritesmith runs --stuck",

@@ -84,7 +84,7 @@ def here() -> Path:
 
 
 def talk(text: str) -> None:
-    from ritesmith.cli import visible
+    from ritesmith.visible import visible
 
     click.echo(visible(text), err=True)
 

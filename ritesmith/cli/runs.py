@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from ritesmith.cli import visible
 from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json, with_wait
 from ritesmith.errors import Conflict, InvalidInput, RiteSmithError
+from ritesmith.visible import visible
 
 if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
@@ -440,22 +441,56 @@ def runs_diff(app: RiteSmith, before: str, after: str, as_json: bool) -> int:
 @click.argument("run")
 @click.option("--full", is_flag=True, help="Every value whole, and every branch.")
 @click.option("--watch", is_flag=True, help="Tell each step as it happens, until the run has ended.")
-@click.option("--mermaid", is_flag=True, help="The graph with what happened, as Mermaid text.")
+@click.option("--mermaid", "form", flag_value="mermaid", help="The graph with what happened, as Mermaid text.")
+@click.option(
+    "--svg", "form", flag_value="svg", help="The graph with what happened and a Gantt chart, as one SVG file."
+)
+@click.option("--html", "form", flag_value="html", help="Everything as one HTML file that needs nothing else.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it into FILE, which must be new."
+)
+@click.option("--force", is_flag=True, help="Write over FILE.")
 @with_json
 @with_app
-def trace(app: RiteSmith, run: str, full: bool, watch: bool, mermaid: bool, as_json: bool) -> None:
+def trace(
+    app: RiteSmith,
+    run: str,
+    full: bool,
+    watch: bool,
+    form: str | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Show what happened in RUN, from its journal."""
     from ritesmith.cli import show_runs
 
+    if form is not None and (full or watch):
+        raise click.UsageError(f"--{form} goes with neither --full nor --watch.")
+    if output is not None and form is None:
+        raise click.UsageError("--output goes with --svg, --html or --mermaid.")
+    if force and output is None:
+        raise click.UsageError("--force goes with --output.")
     found = app.run_id(run)
-    if mermaid:
-        text = app.mermaid(found)
-        emit({"mermaid": text}) if as_json else click.echo(text)
+    if form is not None:
+        text = {"mermaid": app.mermaid, "svg": app.svg, "html": app.html}[form](found)
+        if output is not None:
+            _write(output, text, force)
+            emit({"file": str(output)}) if as_json else talk(f"wrote {output}")
+        else:
+            emit({form: text}) if as_json else click.echo(text.rstrip("\n"))
         return
     if watch:
         _stay(app, found, as_json, drive=False)
     view = app.view(found, inputs=True)
     emit(view.model_dump(mode="json")) if as_json else show_runs.trace(view, full=full, now=app.clock.now())
+
+
+def _write(file: Path, text: str, force: bool) -> None:
+    from ritesmith.intake import write_new
+
+    if not write_new(file, (text.rstrip("\n") + "\n").encode(), force=force):
+        raise Conflict(f"'{file}' is there already", hint="name another file, or write over it with --force")
 
 
 @click.command()
