@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ritesmith.books import OverBudgetError
 from ritesmith.drafts import WORKFLOW_FILE, block_of
-from ritesmith.forge.author import CATALOG_ENTRIES, first_messages, repair_messages
+from ritesmith.forge.author import CATALOG_ENTRIES, NEIGHBOURS, first_messages, repair_messages
 from ritesmith.forge.blocks import WORKFLOW, Draft, capability_name, merge_draft, parse_draft, render, with_examples
 from ritesmith.models import EFFECT_ORDER, JSON, Artifact, Contract, Finding, Value, Where
 from ritesmith.search import search
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ritesmith.forging import Forging, Made
     from ritesmith.model_server import Models, Reply
 
-NEIGHBOURS = 3
 EXAMPLES_LEAST = 2
 """Of a capability's own."""
 GRANT_CODES = ("grant_missing", "grant_unused", "unknown_host_function", "outside_grant", "effect_too_wide")
@@ -54,6 +53,7 @@ class Authoring:
             try:
                 reply = self.ask(messages, round_)
             except OverBudgetError as over:
+                self.forging.repairs = max(round_ - 1, 0)
                 return "none", str(over), None, ()
             new, findings = parse_draft(reply.text, truncated=reply.truncated)
             checked: list[Checked] = []
@@ -128,8 +128,7 @@ class Authoring:
     def surroundings(self) -> tuple[list[Contract], list[str]]:
         """For the prompt: the contracts of what may be used, nearest first, and the texts of near artifacts.
 
-        What undoes one of the nearest stands right after it. A neighbour is what somebody has accepted for words that
-        share at least half of the intent's.
+        What undoes one of the nearest stands right after it. A neighbour shares words with the intent.
         """
         intent = self.request.intent
         hits = {hit.digest: place for place, hit in enumerate(search(self.app.connection, intent, 1000))}

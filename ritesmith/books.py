@@ -267,9 +267,10 @@ class Session:
             reply = ask(fitted, messages, on_text=on_text, without=self.books.without(settings))
         except ModelUnavailable as error:
             facts = error.facts
-            begun = facts["status"] is None or facts["status"] >= NOT_BEGUN
-            none = None if begun and facts["reason"] != "unreachable" else 0
-            self._settle(settings, asked, fitted.max_tokens, none, none, 0, facts["unanswered"] if none == 0 else 0)
+            begun = facts["connected"] and (facts["status"] is None or facts["status"] >= NOT_BEGUN)
+            none = None if begun else 0
+            # Each of its tries may have cost all that it could.
+            self._settle(settings, asked, fitted.max_tokens, 0, 0, 0, facts["requests"] if begun else 0)
             self._write(
                 number,
                 settings,

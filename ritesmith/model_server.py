@@ -197,7 +197,7 @@ def ask(
 
     Raises ModelUnavailable, whose facts say: reason (wrong_key, forbidden, model_not_found, rate_limited, refused,
     server_error, unreachable, time_out, too_long, stream_cut, malformed_answer, empty_answer), retryable, tried, model,
-    server, status, seconds, requests, unanswered, without, and retry_after_seconds where the server asks for a pause.
+    server, status, seconds, requests, connected, without, and retry_after_seconds where the server asks for a pause.
     The key is in none of them.
     """
     import httpx2
@@ -217,7 +217,7 @@ def ask(
             # What the SDK says of a connection that was cut under it depends on where it was reading.
             reason, status, wait = "time_out", None, None
             message = f"no whole answer within {settings.answer_seconds:g} seconds"
-        counts = {"requests": watch.requests, "unanswered": watch.unanswered, "without": list(refused)}
+        counts = {"requests": watch.requests, "connected": watch.connected, "without": list(refused)}
         _raise_unavailable(settings, reason, message, error, status, tried, clock() - started, wait, counts)
 
     try:
@@ -305,6 +305,11 @@ class _Watch:
         self.over = False
         self.requests = 0
         self.answered = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection was ever made, so that something can have been asked."""
+        return bool(self._sockets)
 
     @property
     def unanswered(self) -> int:

@@ -288,7 +288,8 @@ def test_a_budget_stops_the_repairs(forge):
     done = forge.refused(6, INTENT, "--max-tokens", str(budget), replies=[dear, lua()], examples=EXAMPLES)
     assert len(forge.author.requests) == 1
     assert f"{budget} tokens" in done.json["error"]["message"]
-    assert done.json["error"]["report"]["tokens"] == 1000
+    report = done.json["error"]["report"]
+    assert (report["tokens"], report["rounds"]) == (1000, 0)
     assert done.json["error"]["report"]["findings"]
 
 

@@ -241,6 +241,24 @@ def test_a_call_without_counts_spends_all_that_was_reserved(books):
         assert spending.tokens == asked + 900  # what was refused costs nothing
 
 
+def test_every_try_that_nobody_answered_spends_what_was_reserved(books):
+    asked = tokens_at_most(QUESTION)
+    soon = {"headers": {"retry-after-ms": "1"}}
+    spending = session(books, max_tokens=100_000)
+    with ScriptedAuthor([ScriptedReply(status=500, **soon)] * 3) as author, pytest.raises(ModelUnavailable):
+        spending.ask([settings(author, max_tokens=900, max_retries=2)], QUESTION, "draft")
+    assert spending.tokens == 3 * (asked + 900)
+
+
+def test_a_server_that_is_not_there_costs_nothing(books):
+    spending = session(books, max_tokens=100_000)
+    gone = ModelSettings(base_url="http://127.0.0.1:1/v1", model="tiny", max_retries=0)
+    with pytest.raises(ModelUnavailable):
+        spending.ask([gone], QUESTION, "draft")
+    [call] = books.calls()
+    assert (call.outcome, call.tokens_in, call.cost, spending.tokens) == ("unreachable", 0, 0.0, 0)
+
+
 def test_no_call_can_pass_a_budget_of_money(books):
     asked = tokens_at_most(QUESTION)
     server = ModelSettings(model="tiny", max_tokens=4000, max_retries=5)
