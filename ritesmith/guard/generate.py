@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -42,6 +43,8 @@ FORMATS = {
     "ipv4": ("0.0.0.0", "255.255.255.255"),
     "ipv6": ("::1", "::"),
 }
+DAYS = (date(1970, 1, 1).toordinal(), date(2099, 12, 31).toordinal())
+"""Of which a random date is one: every weekday, month and length of a month comes up."""
 ODD: tuple[JSON, ...] = (["a"], None, "a", {"a": 1}, True, -1)
 """What a property of which the schema says nothing may hold as well as what was seen."""
 NAMES = ("a", "city", "é", "")
@@ -288,6 +291,10 @@ class _Maker:
         edges = [*self.seen.get(at, ()), *islice(self._edges(one, at), EDGES_MAX)]
         if one["type"] == "string" and "pattern" not in one and "format" not in one and chance.random() < 0.5:
             return "".join(chance.choices(TEXTS, k=chance.randint(1, 4)))
+        if one.get("format") in ("date", "date-time") and "pattern" not in one and chance.random() < 0.5:
+            day = date.fromordinal(chance.randint(*DAYS)).isoformat()
+            clock = f"T{chance.randint(0, 23):02}:{chance.randint(0, 59):02}:{chance.randint(0, 59):02}Z"
+            return day if one["format"] == "date" else day + clock
         if one["type"] in ("number", "integer") and chance.random() < 0.5:
             number = chance.randint(-1000, 1000)
             return number if one["type"] == "integer" or chance.random() < 0.5 else number / 100
