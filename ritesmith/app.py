@@ -39,6 +39,7 @@ from ritesmith.models import (
     TaskNode,
     Workflow,
 )
+from ritesmith.notebook import Card, Shown
 from ritesmith.registry import Registry, digest_of_text
 from ritesmith.runs import Runs, user
 from ritesmith.search import Hit, blended, schema_words, search
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from ritesmith.books import Books, Budget
     from ritesmith.checking import Checked, Checking
+    from ritesmith.doctor import Check
     from ritesmith.drafts import Review
     from ritesmith.dry_run import DryRun
     from ritesmith.forge.reuse import Candidate
@@ -83,7 +85,7 @@ class Published(NamedTuple):
     """What it breaks for those who use the version before."""
 
 
-class RiteSmith(Artifacts, Runs, Files):
+class RiteSmith(Shown, Artifacts, Runs, Files):
     """All verbs on one registry file. Open it with `RiteSmith.open`, and close it, or use it as a context manager."""
 
     def __init__(
@@ -159,8 +161,11 @@ class RiteSmith(Artifacts, Runs, Files):
                 self.__dict__[name].close()
         self.connection.close()
 
-    def __repr__(self) -> str:
-        return f"<RiteSmith {str(self.path)!r}: {len(self.registry.names())} artifacts>"
+    def _card(self) -> Card:
+        runs = self.runs(limit=5)
+        rows = [(row["id"], row["workflow"], row["status"], row["outcome"]) for row in runs]
+        title = f"{str(self.path)!r}: {len(self.registry.names())} artifacts"
+        return Card(title, (), ("last runs", "workflow", "status", "outcome"), rows)
 
     @cached_property
     def sandbox(self) -> Sandbox:
@@ -325,6 +330,18 @@ class RiteSmith(Artifacts, Runs, Files):
         from ritesmith.checking import Checking
 
         return Checking(self)
+
+    def doctor(self, *, live: bool = False) -> list[Check]:
+        """What this installation and this registry are found to be, check by check; `live` also asks the models."""
+        from ritesmith.doctor import examine
+
+        return list(examine(Path(self.path), self.environment, live=live))
+
+    def config(self) -> list[dict[str, Any]]:
+        """Every setting with its value and where that comes from; see `ritesmith.config.rows`."""
+        from ritesmith.config import rows
+
+        return rows(str(self.path), self.folder or Path.cwd(), self.environment)
 
     def dry_run(self, workflow: Workflow) -> DryRun:
         """Every path through a checked workflow, on stubs; nothing is executed."""

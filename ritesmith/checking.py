@@ -30,6 +30,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
+from ritesmith.notebook import FINDINGS_HEAD, Card, Shown, findings_rows
 from ritesmith.rehearsal import INPUT_CHANGED, play_capability, rehearse_capability, rehearse_workflow, watched
 from ritesmith.step import effective_limits
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ritesmith.app import RiteSmith
 
 
-class Checked(Value):
+class Checked(Shown, Value):
     """A draft that was read and checked: the artifact it would become, or the findings that stand against it."""
 
     kind: ArtifactKind
@@ -51,6 +52,12 @@ class Checked(Value):
     def errors(self) -> tuple[Finding, ...]:
         """The findings that stop it; warnings do not."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def _card(self) -> Card:
+        errors, warnings = len(self.errors), len(self.findings) - len(self.errors)
+        tried = f", {self.trial.passed} of {self.trial.cases} examples met" if self.trial.cases else ""
+        title = f"{self.kind} '{self.name}': {errors} errors, {warnings} warnings{tried}"
+        return Card(title, (), FINDINGS_HEAD, findings_rows(self.findings))
 
 
 class Checking:

@@ -41,6 +41,7 @@ from ritesmith.models import (
     Where,
     WorkflowExample,
 )
+from ritesmith.notebook import Card, Shown
 from ritesmith.rehearsal import Rehearsal
 from ritesmith.search import Hit, search, with_fields
 
@@ -115,7 +116,7 @@ class CandidateReport(Value):
     """Whether its own examples pass; None: not run."""
 
 
-class ForgeReport(Value):
+class ForgeReport(Shown, Value):
     """What one `forge` did: the artifact in the end, and how it came to it.
 
     Tokens and cost are 0 without a model, and None where one of its calls took nobody knows how many.
@@ -148,6 +149,12 @@ class ForgeReport(Value):
     tokens_out: int | None = 0
     cost: float | None = 0.0
     seconds: float = 0.0
+
+    def _card(self) -> Card:
+        tokens = "unknown" if self.tokens is None else self.tokens
+        facts = [("intent", self.intent), ("artifact", self.artifact), ("why", self.reason), ("tokens", tokens)]
+        rows = [(each.tier, each.result, each.reason, f"{each.seconds:.3f}") for each in self.tiers]
+        return Card(f"{self.tier}: {self.artifact or 'nothing'}", facts, ("tier", "result", "why", "seconds"), rows)
 
 
 class Forging:

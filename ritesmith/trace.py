@@ -8,6 +8,7 @@ from typing import Any
 
 from ritesmith import saga
 from ritesmith.models import FINAL_STATUSES, JSON, Entry, Schema, Value, WaitNode, Workflow
+from ritesmith.notebook import Card, Shown
 
 
 class CallView(Value):
@@ -82,7 +83,7 @@ class WaitingView(Value):
     """What else may be answered."""
 
 
-class RunView(Value):
+class RunView(Shown, Value):
     """A run as its journal tells it. Times are seconds since 1970, UTC."""
 
     run: str
@@ -120,6 +121,15 @@ class RunView(Value):
     def final(self) -> bool:
         """Whether it has ended."""
         return self.status in FINAL_STATUSES
+
+    def _card(self) -> Card:
+        outcome = f" ({self.outcome})" if self.outcome else ""
+        facts = [("input", self.input), ("output", self.output)]
+        facts += [("error", self.error)] if self.error is not None else []
+        facts += [("waits", f"{each.kind} at {each.node}: {each.command}") for each in self.waits]
+        rows = [(step.path, step.kind, step.status, step.attempts) for step in self.steps]
+        title = f"{self.run} of {self.workflow} {self.status}{outcome}"
+        return Card(title, facts, ("step", "kind", "status", "attempts"), rows)
 
 
 KINDS = {

@@ -31,6 +31,7 @@ from ritesmith.models import (
     Workflow,
     WorkflowExample,
 )
+from ritesmith.notebook import Card, Shown
 from ritesmith.rehearsal import Rehearsal, play_capability, rehearse_capability, rehearse_workflow, same
 from ritesmith.sandbox.profile import LineFuel, Profile
 from ritesmith.step import Runner, effective_limits
@@ -113,7 +114,7 @@ class Coverage(Value):
     missed: tuple[Missed, ...] = ()
 
 
-class Tested(Value):
+class Tested(Shown, Value):
     """All that its own examples and the trial say of one file."""
 
     file: str
@@ -130,6 +131,22 @@ class Tested(Value):
     def passed(self) -> bool:
         """Whether every example is met and no finding is an error."""
         return all(each.met for each in self.examples) and not any(each.severity == "error" for each in self.findings)
+
+    def _card(self) -> Card:
+        met = sum(each.met for each in self.examples)
+        title = f"{self.kind} '{self.name}' {'passed' if self.passed else 'failed'}: "
+        title += f"{met} of {len(self.examples)} examples met"
+        facts: list[tuple[str, Any]] = [(each.name, f"{each.result}: {each.told}") for each in self.proofs]
+        if self.coverage is not None:
+            missed = ", ".join(str(each.line or each.node) for each in self.coverage.missed)
+            told = f"{self.coverage.ran} of {self.coverage.total} {self.coverage.of}"
+            facts.append(("coverage", told + (f"; not {missed}" if missed else "")))
+        facts += [(each.severity, f"{each.where} {each.message}") for each in self.findings]
+        rows = [
+            (each.number, "met" if each.met else "not met", each.input, each.found, "; ".join(each.problems), each.fuel)
+            for each in self.examples
+        ]
+        return Card(title, facts, ("example", "", "input", "found", "problem", "fuel"), rows)
 
 
 class LineCost(LineFuel):
@@ -158,7 +175,7 @@ class PartCost(Value):
     """Instructions of the lines that make no whole thousand; fuel has them not."""
 
 
-class FuelReport(Value):
+class FuelReport(Shown, Value):
     """Where the fuel of one rehearsal went."""
 
     name: str
@@ -170,6 +187,13 @@ class FuelReport(Value):
     output: JSON = None
     fuel: int
     parts: tuple[PartCost, ...] = ()
+
+    def _card(self) -> Card:
+        lines = [(part.name, each) for part in self.parts for each in part.lines if each.line]
+        lines.sort(key=lambda one: -one[1].spent)
+        rows = [(name, each.line, each.text, each.spent, f"{each.share:.1%}") for name, each in lines]
+        title = f"'{self.name}' {self.status}: fuel {self.fuel}"
+        return Card(title, [("output", self.output)], ("capability", "line", "source", "spent", "share"), rows)
 
 
 class Workbench:
