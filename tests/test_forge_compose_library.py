@@ -273,7 +273,7 @@ def smith(ready, tmp_path_factory):
 
 def forge(smith: RiteSmith, intent: str, *examples: dict[str, Any]) -> tuple[ForgeReport, dict[str, Any]]:
     """What the compose tier of a dry run came to, and the first draft."""
-    forging = Forging(smith, Request(intent=intent, examples=examples), None, rounds=0, max_tokens=None, dry_run=True)
+    forging = Forging(smith, Request(intent=intent, examples=examples), None, rounds=0, dry_run=True)
     tier, reason, artifact, published = forging.compose()
     drafts = forging.composition().drafts
     return forging.report(tier, reason, artifact, published), dict(drafts[0]) if drafts else {}
@@ -299,7 +299,7 @@ def test_an_intent_is_composed_and_does_what_it_says(
 
 @pytest.mark.parametrize(("intent", "gaps", "why"), GAPS, ids=[each[0][:60] for each in GAPS])
 def test_what_cannot_be_composed_names_the_clause(smith: RiteSmith, intent: str, gaps: list[str], why: str) -> None:
-    forging = Forging(smith, Request(intent=intent), None, rounds=0, max_tokens=None, dry_run=True)
+    forging = Forging(smith, Request(intent=intent), None, rounds=0, dry_run=True)
     composition = forging.composition()
     assert composition.drafts == ()
     assert list(composition.gaps) == gaps
