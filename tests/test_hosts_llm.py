@@ -363,7 +363,7 @@ def test_a_process_that_dies_is_paid_for_and_the_next_one_asks_again(project, mo
             else:
                 declared = llm.complete
                 patched.setitem(
-                    DECLARED,
+                    DECLARED._made,
                     "llm.complete",
                     (CATALOG["llm.complete"], lambda *args: dying(declared, *args)),
                 )
