@@ -587,3 +587,11 @@ def test_forms_that_were_written_and_never_known_are_taken_and_told():
     assert "next" not in nodes_of(made)["t"]
     assert lost(made) == ["$.nodes[1].max_iterations nothing here corresponds to this field"]
     assert any("'apart'" in each.message for each in made.report if each.severity == "changed")
+
+
+def test_two_values_of_a_header_are_two_secrets():
+    nodes = one(headers={"X-Api-Key": "first"})["nodes"]
+    nodes[0]["compensation"] = {"url": "https://a.example.com/", "verb": "POST", "headers": {"X-Api-Key": "second"}}
+    made = imported(graph("keys", nodes))
+    assert made.secrets == ("KEYS_X_API_KEY", "KEYS_X_API_KEY_2")
+    assert nodes_of(made)["t"]["with"]["headers"] != nodes_of(made)["t"]["compensation"]["with"]["headers"]

@@ -453,7 +453,7 @@ class _Asl:
             try:
                 return call(path, lambda each: self._path(each, doc))
             except FunctionError as error:
-                return Gone(str(error))
+                return Gone(f"{shown(path)}: {error}")
         parts = parts_of(path)
         if parts is None:
             return Gone(f"the path {path!r} is more than a way to one value")
@@ -537,6 +537,7 @@ class _Asl:
         if path is None:
             return given
         value = path.peek()
+        self.notes.same(path.path, f"the result is at {shown(value)}")
         parts = parts_of(value) if isinstance(value, str) else None
         if parts is None or any(each.isdecimal() for each in parts):
             self.notes.lost(path.path, f"a result cannot be put at {shown(value)}; the document stays as it was")
@@ -593,9 +594,9 @@ class _Asl:
         output = Ref(("nodes", state.id, "output"))
         if resource.endswith(".waitForTaskToken"):
             return Ref(("nodes", self._callback_id(state), "output"))
-        if resource.startswith(f"{ARN}lambda:invoke"):
+        if _is(resource, "lambda:invoke"):
             return Obj((("Payload", output), ("StatusCode", Const(200))))
-        if resource.startswith(f"{ARN}states:startExecution"):
+        if _is(resource, "states:startExecution"):
             return Obj((("Output", output), ("Status", Const("SUCCEEDED"))))
         return output
 
@@ -737,7 +738,9 @@ class _Asl:
             branch["start"] = real(branch["start"])
 
     def _emit_pass(self, state: _State) -> str:
-        self.notes.same(state.source.path, "a Pass, whose values are read where they are needed")
+        made = {key: each for key, each in (state.source.peek() or {}).items() if key in ("Result", "Parameters")}
+        told = f": {shown(made, 2000)}" if made else ""
+        self.notes.same(state.source.path, f"a Pass, whose values are read where they are needed{told}")
         return self._way(state, "next")
 
     def _emit_succeed(self, state: _State) -> str:
@@ -835,9 +838,11 @@ class _Asl:
             inner = rule.object("Not", needed=True)
             return False if inner is None else {"!": [self._rule(inner, doc, depth + 1)]}
         path = rule.text("Variable", needed=True)
-        operators = [key for key in rule.names() if key not in ("Variable", "Next", "Comment", "Assign")]
+        others = [key for key in rule.names() if key not in ("Variable", "Next", "Comment", "Assign")]
+        operators = [key for key in others if _is_comparison(key)] or others
         if path is None or len(operators) != 1:
-            rule.problem("a rule has a Variable and one comparison, or And, Or or Not")
+            found = ", ".join(repr(each) for each in others) or "none"
+            rule.problem(f"a rule has a Variable and one comparison, or And, Or or Not; found {found}")
             return False
         left = self._path(path, doc)
         member = rule.member(operators[0])
@@ -931,9 +936,9 @@ class _Asl:
             message = "the timeout counts the work of the step, and not the time that it waits for a service"
             self.notes.changed(f"{source.path}.TimeoutSeconds", message)
             more["deadline_seconds"] = seconds
-        if resource.startswith(f"{ARN}http:invoke"):
+        if _is(resource, "http:invoke"):
             return self._emit_http(state, given, more, following)
-        if resource.startswith(f"{ARN}states:startExecution"):
+        if _is(resource, "states:startExecution"):
             return self._emit_call(state, resource, given, more, following)
         return self._emit_function(state, resource, given, more, following)
 
@@ -985,6 +990,7 @@ class _Asl:
 
     def _emit_call(self, state: _State, resource: str, given: Doc, more: dict[str, Any], following: str) -> str:
         source = state.source
+        self._only(given, "StateMachineArn", "Input")
         arn = read(given, ("StateMachineArn",))
         name = str(arn.value) if isinstance(arn, Const) else state.name
         workflow = f"{self._namespace}.{slug(name.rpartition(':')[2], 'workflow')}"
@@ -1005,6 +1011,12 @@ class _Asl:
         )
         return state.id
 
+    def _only(self, given: Doc, *known: str) -> None:
+        """Report the parameters of an integration that mean nothing here."""
+        for key in _keys(given):
+            if key not in known:
+                self.notes.lost(self.at, f"the parameter {key!r} has no counterpart")
+
     @property
     def _namespace(self) -> str:
         return self.draft.name.rpartition(".")[0]
@@ -1017,6 +1029,7 @@ class _Asl:
             message = "the capability must wait for the job to end, as the integration did"
             self.notes.changed(f"{source.path}.Resource", message)
         if bare == f"{ARN}lambda:invoke":
+            self._only(given, "FunctionName", "Payload")
             name = read(given, ("FunctionName",))
             payload = read(given, ("Payload",))
             bare = str(name.value) if isinstance(name, Const) else state.name
@@ -1229,6 +1242,21 @@ class _Asl:
         for machine in self.inner[state.key]:
             self._emit(machine)
         (self.state, self.at), self.before = around, before
+
+
+def _is_comparison(name: str) -> bool:
+    return name in (*TESTS, "StringMatches", "IsPresent", "IsNull") or _COMPARISON.match(name) is not None
+
+
+def _keys(doc: Doc) -> list[str]:
+    if isinstance(doc, Const):
+        return list(doc.value) if isinstance(doc.value, dict) else []
+    return [key for key, _ in doc.fields] if isinstance(doc, Obj) else []
+
+
+def _is(resource: str, service: str) -> bool:
+    """Whether a resource is an integration with a service, however it is waited for."""
+    return resource in {f"{ARN}{service}{way}" for way in ("", ".sync", ".sync:2", ".waitForTaskToken")}
 
 
 def _given(more: dict[str, Any]) -> dict[str, Any]:

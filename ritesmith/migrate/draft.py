@@ -125,6 +125,7 @@ class Draft:
         description: str = "",
     ) -> Migration:
         """The import whole, with every field of the source that was not read among the losses."""
+        self.notes.refuse()
         self.notes.close()
         limits: dict[str, JSON] = {}
         if deadline_seconds is not None:

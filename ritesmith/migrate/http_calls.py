@@ -64,6 +64,8 @@ class Requests:
     shape: Shape = PLAIN
     retries: Literal["all", "host"] = "all"
     kinds: dict[tuple[str, bool, bool], _Kind] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Name -> value, which goes nowhere."""
 
     def add(self, call: Call, *, undoes: bool = False) -> tuple[str, dict[str, Expression]] | None:
         """The capability and the arguments of a call; None where it cannot be made, which is reported."""
@@ -185,9 +187,8 @@ class Requests:
             elif name.lower() in (each.lower() for each in headers):
                 notes.lost(call.at, f"the header {name!r} stands twice; the first is kept")
             elif isinstance(value, str) and SENSITIVE.search(name):
-                secret = slug(f"{self.draft.name.rpartition('.')[2]}_{name}", length=60).upper()
+                secret = self._secret(name, value)
                 kind.secrets[secret] = None
-                self.draft.secrets.add(secret)
                 notes.changed(
                     call.at,
                     f"the value of the header {name!r} is a secret: set RITESMITH_SECRET_{secret} to it",
@@ -199,6 +200,16 @@ class Requests:
             else:
                 headers[name] = value
         return headers
+
+    def _secret(self, header: str, value: str) -> str:
+        """The name of the secret for a value; the same value has the same name."""
+        base = slug(f"{self.draft.name.rpartition('.')[2]}_{header}", length=50).upper()
+        name, number = base, 1
+        while self.secrets.setdefault(name, value) != value:
+            number += 1
+            name = f"{base}_{number}"
+        self.draft.secrets.add(name)
+        return name
 
 
 def _quoted(text: str) -> str:

@@ -162,10 +162,10 @@ class Source:
 
     def members(self) -> Iterator[tuple[str, Source]]:
         """Every member of an object, marked as read."""
-        for key in self.names():
-            found = self.member(key)
-            if found is not None:
-                yield key, found
+        for key, value in self._value.items() if isinstance(self._value, dict) else ():
+            found = Source(value, (self._place, key), self.notes)
+            self.notes.read.add(found.path)
+            yield key, found
 
     def elements(self) -> Iterator[Source]:
         """Every element of a list, marked as read."""

@@ -380,12 +380,16 @@ class _Trama:
         for key in given.names() if given is not None else ():
             assert given is not None
             template = self._template(given, key)
-            if template is not None:
+            if template is None:
+                self.notes.lost(given.path, f"the header {key!r} has no value")
+            else:
                 headers[key] = text_of(names.pieces(*template), names.resolve)
         codes = self._codes(source, "successStatusCodes")
         success = accepted or codes or SUCCESS.get(method, SUCCESS_OTHERS)
         if accepted and codes:
-            self.notes.lost(f"{source.path}.successStatusCodes", "the codes that the action accepts count")
+            self.notes.lost(
+                f"{source.path}.successStatusCodes", f"{codes} of the request do not count, those of the action do"
+            )
         body = self._template(source, "body")
         parts: dict[str, Any] = {}
         if body is not None:
