@@ -86,7 +86,10 @@ def unseal(data: bytes, keys: Keys, what: str) -> tuple[Bundle, str]:
     line, _, body = data.partition(b"\n")
     first = FIRST_LINE.fullmatch(line)
     if first is None:
-        raise InvalidInput(f"{what} is no bundle: its first line is not '{FORMAT} KEY SIGNATURE'")
+        raise InvalidInput(
+            f"{what} is no bundle: its first line is not '{FORMAT} KEY SIGNATURE'",
+            hint="a definition of another engine is imported with --from",
+        )
     key = first[1].decode()
     try:
         keys.check(what, _statement(body), key, bytes.fromhex(first[2].decode()))

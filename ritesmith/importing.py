@@ -53,7 +53,7 @@ def import_definition(
     moved = dict(_moved(each) for each in hosts if "=" in each)
     options = Options(
         name=name,
-        title=file.stem.removesuffix(".asl"),
+        title=file.name.partition(".")[0],
         hosts=moved,
         more_hosts=tuple(dict.fromkeys(_host(each) for each in hosts if "=" not in each)),
         callback_url=callback_url,

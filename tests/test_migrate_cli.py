@@ -125,3 +125,27 @@ def test_a_folder_that_cannot_be_written_is_told(cli, place, definition):
     done = cli("import", "--from", "trama", definition(ONE), "--output", "there")
     assert done.code == 2
     assert "there" in done.err
+
+
+def test_a_machine_is_named_by_its_file_and_runs(cli, place, definition):
+    machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": {"b": 1}, "End": True}}}
+    done = cli("import", "--from", "asl", definition(machine, "say-hello.asl.json"), "--publish")
+    assert done.code == 0, done
+    ran = cli("run", "imported.say_hello", "--input", "{}", "--json")
+    assert (ran.code, ran.json["output"]) == (0, {"b": 1})
+
+
+def test_a_plan_whose_tools_nobody_has_is_refused_until_that_is_accepted(cli, place, definition):
+    plan = {"nodes": [{"id": 0, "tool": "web", "function": "search", "inputs": {"q": "x"}, "depends_on": []}]}
+    assert cli("import", "--from", "smith-dag", definition(plan, "find.json")).code == 5
+    done = cli("import", "--from", "smith-dag", "find.json", "--accept-loss", "--publish")
+    assert done.code == 0, done
+    assert "published web.search@1" in done.out
+    ran = cli("run", "imported.find", "--input", "{}", "--json")
+    assert ran.json["error"]["code"] == "not_implemented"
+
+
+def test_a_definition_without_from_is_told_how(cli, place, definition):
+    done = cli("import", definition(ONE))
+    assert done.code == 2
+    assert "--from" in done.err

@@ -204,10 +204,18 @@ def export(app: RiteSmith, reference: str, output: Path | None, as_json: bool) -
     "--host",
     "hosts",
     multiple=True,
+    metavar="HOST",
     help="With --from: NAME, which may be spoken to where data gives the host, or OLD=NEW; repeatable.",
 )
-@click.option("--callback-url", default="", help="With --from: what takes callbacks, for `ritesmith deliver`.")
-@click.option("--output", type=click.Path(path_type=Path), help="With --from: the folder to write beneath [this one].")
+@click.option(
+    "--callback-url", default="", metavar="URL", help="With --from: what takes callbacks, for `ritesmith deliver`."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="With --from: the folder to write beneath [this one].",
+)
 @click.option("--force", is_flag=True, help="With --from: write over files that are there.")
 @click.option("--accept-loss", is_flag=True, help="With --from: write it though something could not be carried over.")
 @click.option("--publish", is_flag=True, help="With --from: publish it, when guard and trial pass.")

@@ -21,7 +21,7 @@ def imported(told: Mapping[str, Any]) -> None:
         table = columns("severity", "in the source", "what became of it")
         table.columns[0].no_wrap = True
         for each in differences:
-            where = f" ({each['became']})" if each["became"] else ""
+            where = f" ({each['became']})" if each["became"] and each["became"] not in each["message"] else ""
             table.add_row(
                 Text(each["severity"], style=STYLE[each["severity"]]), each["at"], Text(f"{each['message']}{where}")
             )

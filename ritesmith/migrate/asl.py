@@ -147,9 +147,7 @@ class _Asl:
             source.problem(f"a state machine is an object, found {shown(source.peek())}")
         self.notes.refuse()
         comment = source.text("Comment", "") or ""
-        name = self.options.name or workflow_name(
-            slug(comment, "workflow", 40) if comment else "workflow", self.options
-        )
+        name = workflow_name(self.options.title or "workflow", self.options)
         self.draft = Draft(self.notes, self.options, name)
         origin = "Imported from a state machine in the Amazon States Language."
         self.origin = origin

@@ -147,7 +147,7 @@ class _Trama:
             self._check_targets(start)
         else:
             start = self._read_steps()
-        if not self.nodes:
+        if not self.nodes and not self.notes.problems:
             self.notes.problem("$.nodes" if source.has("nodes") else "$.steps", "there is no step")
         if len(self.nodes) > NODES_MAX:
             self.notes.problem("$.nodes", f"there are {len(self.nodes)} nodes; at most {NODES_MAX} are imported")
@@ -243,7 +243,8 @@ class _Trama:
             self.notes.problem(at, f"there is no node {target!r}" + (f"; did you mean {near!r}?" if near else ""))
             return False
 
-        check(start, "$.entrypoint")
+        if start:
+            check(start, "$.entrypoint")
         joins: dict[str, str] = {}
         for node in list(self.nodes.values()):
             path = node.source.path
