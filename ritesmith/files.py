@@ -129,11 +129,12 @@ class Files(ABC):
         """
         given = input is not NOTHING_GIVEN
         if Path(reference).suffix in SUFFIXES:
-            text, file = read_text(Path(reference)), str(reference)
+            text, workflow = read_text(Path(reference)), Path(reference).suffix == ".json"
         else:
             artifact = self._usable(str(reference))
-            text, file = artifact.text, artifact.ref + (".json" if artifact.kind == "workflow" else ".lua")
-        return self.workbench.fuel(text, file, input=input if given else None, given=given, example=example)
+            text, workflow = artifact.text, artifact.kind == "workflow"
+        value = input if given else None
+        return self.workbench.fuel(text, str(reference), workflow=workflow, input=value, given=given, example=example)
 
     def format_text(self, text: str, file: str) -> str:
         """A capability's or workflow's text in the one layout; what `file` ends in tells what it is.

@@ -311,13 +311,15 @@ class Workbench:
 
     # ------------------------------------------------------------ fuel
 
-    def fuel(self, text: str, file: str, *, input: JSON, given: bool, example: int | None) -> FuelReport:
+    def fuel(
+        self, text: str, file: str, *, workflow: bool, input: JSON, given: bool, example: int | None
+    ) -> FuelReport:
         """Rehearse a file's text once and tell where the fuel went; see `RiteSmith.fuel`."""
-        if file.endswith(".json"):
-            workflow, findings = read_workflow(parse_json(text, file), file)
-            if workflow is None:
+        if workflow:
+            found, findings = read_workflow(parse_json(text, file), file)
+            if found is None:
                 raise InvalidInput(f"'{file}' cannot be read: {findings[0].message}", hint=findings[0].hint)
-            return self._fuel_of_workflow(workflow, file, input, given, example)
+            return self._fuel_of_workflow(found, file, input, given, example)
         return self._fuel_of_capability(capability_of(text, file), file, input, given, example)
 
     def _fuel_of_capability(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RESULT = {"pass": ("✓", "green"), "fail": ("✗", "red"), "skip": ("–", "yellow")}
 BAR = 12
+WIDE = 100
+"""Columns from which on instructions and charges have columns of their own."""
 PARTS_SHOWN = 3
 """Capabilities of a workflow whose lines are shown."""
 
@@ -147,18 +149,21 @@ def fuel(report: FuelReport) -> None:
 
 
 def _lines(part: PartCost, *, titled: bool) -> None:
-    table = columns("line", "source", "instructions", "charged", "share", "", title=part.name if titled else None)
-    for number in (0, 2, 3, 4):
-        table.columns[number].justify, table.columns[number].no_wrap = "right", True
-    table.columns[1].no_wrap, table.columns[1].overflow, table.columns[1].ratio = True, "ellipsis", 1
-    table.columns[5].no_wrap = True
+    wide = out.width >= WIDE
+    numbers = ("instructions", "charged", "share") if wide else ("spent", "share")
+    table = columns("line", "source", *numbers, "", title=part.name if titled else None)
+    for column in table.columns:
+        column.justify, column.no_wrap = "right", True
+    table.columns[1].justify, table.columns[1].overflow, table.columns[1].ratio = "left", "ellipsis", 1
+    table.columns[-1].justify = "left"
     table.expand = True
     dearest = max(each.share for each in part.lines)
     for each in part.lines:
         if each.line == 0:  # before and after the script: never more than a few
             continue
         style = "bold" if each.share == dearest else ""
-        cells = [str(each.line), each.text.rstrip(), str(each.instructions), str(each.charged), _percent(each.share)]
+        spent = (each.instructions, each.charged) if wide else (each.spent,)
+        cells = [str(each.line), each.text.rstrip(), *map(str, spent), _percent(each.share)]
         table.add_row(*(Text(cell, style=style) for cell in cells), _bar(each.share))
     out.print(table)
     lines = sum(each.spent for each in part.lines)
