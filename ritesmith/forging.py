@@ -482,7 +482,7 @@ class Forging:
         self.gaps = composition.gaps
         drafts = [draft for draft in composition.drafts if _steps(draft) >= GUARDED_STEPS_MIN]
         if not drafts:
-            return "none", "no capability for: " + "; ".join(self.gaps) if self.gaps else "nothing to compose", None, ()
+            return "none", _gaps_told(composition) if self.gaps else "nothing to compose", None, ()
         examples, findings = self.examples("workflow")
         if findings:
             self.note(findings)
@@ -632,6 +632,14 @@ def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | 
     if effect not in EFFECT_ORDER:
         raise InvalidInput(f"the effect {effect!r} is none", hint="say pure, read or write")
     return Request(intent=words, examples=tuple(examples), effect=effect, name=name)
+
+
+def _gaps_told(composition: Composition) -> str:
+    """The clauses that nothing answers, each with its reason; of an only one the candidates say as much."""
+    gaps = [each for each in composition.explanation if each.capability is None]
+    if len(composition.explanation) > 1 or any(each.why.endswith("in English") for each in gaps):
+        return "no capability for: " + "; ".join(f"{each.clause} ({each.why})" for each in gaps)
+    return "no capability for: " + "; ".join(each.clause for each in gaps)
 
 
 def _steps(draft: Mapping[str, JSON]) -> int:

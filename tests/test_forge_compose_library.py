@@ -308,6 +308,9 @@ def test_what_cannot_be_composed_names_the_clause(smith: RiteSmith, intent: str,
         smith.forge(intent, dry_run=True)
     assert caught.value.facts["report"]["gaps"] == gaps
     assert gaps[0] in caught.value.message
+    told = next(tier["reason"] for tier in caught.value.facts["report"]["tiers"] if tier["tier"] == "compose")
+    assert gaps[0] in told
+    assert why in told or len(composition.explanation) == 1
 
 
 def test_a_wrong_example_stops_what_composes(smith: RiteSmith) -> None:
