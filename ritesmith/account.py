@@ -120,7 +120,7 @@ def _lines(view: RunView) -> Iterator[str]:
         place = f"{waiting.node} for " if waiting.node else ""
         until = f", until {saga.iso(waiting.until)}" if waiting.until is not None else ""
         asked = f": {_sentence(str(waiting.prompt))}" if waiting.prompt else "."
-        yield f"It waits at {place}{waiting.kind}{until}{asked}" if place else f"It waits for {waiting.kind}."
+        yield f"It waits at {place}{waiting.kind}{until}{asked}" if place else f"{waiting.words.capitalize()}."
         yield f"It goes on with: {waiting.command}"
 
 

@@ -128,9 +128,7 @@ def _summary(main: ET.Element, view: RunView) -> None:
 
 def _wait(main: ET.Element, waiting: WaitingView) -> None:
     box = _add(main, "div", kind="wait")
-    where = f" at {waiting.node}" if waiting.node else ""
-    until = f", until {saga.iso(waiting.until)}" if waiting.until is not None else ""
-    _add(box, "div", f"waits{where} for {waiting.kind}{until}")
+    _add(box, "div", waiting.words)
     if waiting.prompt is not None:
         _add(box, "strong", str(waiting.prompt))
     for number, command in enumerate((waiting.command, *waiting.others)):

@@ -154,7 +154,7 @@ def described(view: RunView) -> str:
     for step in view.steps:
         counts[step.status] = counts.get(step.status, 0) + 1
     told = ", ".join(f"{number} {status}" for status, number in counts.items())
-    waits = "".join(f"; it waits at {each.node or 'its next step'} for {each.kind}" for each in view.waits[:5])
+    waits = "".join(f"; {each.words}" for each in view.waits[:5])
     return f"Run {view.run} of {view.workflow} is {view.status}. Steps: {told or 'none'}{waits}."
 
 

@@ -378,7 +378,7 @@ class Runs(ABC):
         except (NotFound, StoreError) as error:  # what the journal tells must be seen all the same
             seen = trace.view(entries).model_copy(update={"without_inputs": error.message})
         if seen.status in GOES_ON and self.journal.owner(seen.run) is None:
-            left = trace.WaitingView(kind="somebody to carry it on", node="", command=f"ritesmith resume {seen.run}")
+            left = trace.WaitingView(kind="worker", node="", command=f"ritesmith resume {seen.run}")
             seen = seen.model_copy(update={"waiting": seen.waiting or left, "waits": (*seen.waits, left)})
         return seen
 

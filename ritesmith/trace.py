@@ -71,6 +71,7 @@ class WaitingView(Value):
     """What a run waits for, and the command that continues it."""
 
     kind: str
+    """approval, callback, sleep, retry, child, unknown, or worker: it could go on, and nobody carries it on."""
     node: str
     until: float | None = None
     prompt: JSON = None
@@ -81,6 +82,14 @@ class WaitingView(Value):
     """What continues it, as it is typed into a shell."""
     others: tuple[str, ...] = ()
     """What else may be answered."""
+
+    @property
+    def words(self) -> str:
+        """What it waits for, where and until when, in words."""
+        if self.kind == "worker":
+            return "nobody carries it on"
+        until = f", until {saga.iso(self.until)}" if self.until is not None else ""
+        return f"waits at {self.node} for {self.kind}{until}"
 
 
 class RunView(Shown, Value):

@@ -952,6 +952,21 @@ def test_commands_that_continue_a_run_work_as_they_are_printed(cli, place):
     assert cli(*shlex.split(resume)[1:]).code == 0
 
 
+def test_who_watches_a_run_is_told_what_continues_it_and_sees_its_end(cli, place):
+    run = waiting(cli)
+    with start("trace", run, "--watch", folder=place) as process:
+        told = b""
+        while b"next: ritesmith approve" not in told:
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        assert cli("approve", run, "--by", "ann").code == 0
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "approved by ann" in out.decode()
+    assert "refund" in err.decode(), "each step is told as it happens"
+
+
 def test_two_runs_that_differ_are_told_apart(cli):
     one = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 6]}').run
     other = cli("run", "stats.average", "--input", '{"numbers": [1, 2, 9]}').run

@@ -562,7 +562,7 @@ def _stay(app: RiteSmith, run: str, as_json: bool, *, drive: bool) -> RunView:
     from ritesmith.cli import show_runs
     from ritesmith.models import FINAL_STATUSES
 
-    told = 0
+    told = asked = 0
     state = saga.State()
 
     def tell(entry: Entry, now: State) -> None:
@@ -585,6 +585,9 @@ def _stay(app: RiteSmith, run: str, as_json: bool, *, drive: bool) -> RunView:
                 tell(entry, state)
         if state.status in FINAL_STATUSES:
             return app.view(run)
+        if told > asked and not as_json:
+            asked = told
+            show_runs.asked(app.view(run, inputs=True))
         app.clock.sleep(LOOK_SECONDS)
 
 

@@ -136,6 +136,12 @@ def outcome(view: RunView) -> None:
         out.print(line, soft_wrap=True)
 
 
+def asked(view: RunView) -> None:
+    """What a run waits for, and what continues it, as talk."""
+    for line in _waits(view):
+        err.print(line, soft_wrap=True)
+
+
 def _waits(view: RunView) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for waiting in view.waits[:BRANCHES_SHOWN]:
@@ -147,8 +153,7 @@ def _waits(view: RunView) -> list[RenderableType]:
 
 
 def _wait(waiting: WaitingView) -> Text:
-    until = f", until {when(waiting.until)}" if waiting.until is not None else ""
-    words = f"waits at {waiting.node} for {waiting.kind}{until}"
+    words = waiting.words
     if waiting.prompt:
         words += f": {waiting.prompt}"
     if waiting.accepts:
