@@ -135,6 +135,12 @@ class _Asl:
         self.drafts: dict[str, tuple[str, set[str]]] = {}
         self.parents: dict[str, Doc] = {}
         """First state of a machine -> what the machine is given."""
+        self.order: dict[str, int] = {}
+        """Node -> its place among those that come before and after it, once it is asked for."""
+        self.more: set[tuple[str, str]] = set()
+        """Such ways that were found missing."""
+        self.ways: dict[str, list[tuple[str, str]]] = {}
+        """State -> the ways that lead to it."""
         self.ids: dict[str, str] = {}
         self.inner: dict[str, list[_Machine]] = {}
         """State -> the machines within it."""
@@ -162,6 +168,9 @@ class _Asl:
         self.always = unavoidable(edges, machine.start)
         self._follow(machine, Ref(("input",)))
         self._emit(machine)
+        if self.more - self.put_together:
+            self.put_together |= self.more
+            raise _AgainError
         self.requests.write()
         for capability, (made_from, keys) in self.drafts.items():
             self.draft.capabilities[capability] = capabilities.not_implemented(capability, made_from, keys)
@@ -296,6 +305,7 @@ class _Asl:
                 for label, to in machine.states[before].edges.items()
                 if to == key
             ]
+            self.ways[key] = ways
             if key == machine.start:
                 self.parents[key] = given
                 state.given = Phi(key) if ways else given
@@ -336,13 +346,9 @@ class _Asl:
             if each in seen:
                 continue
             seen.append(each)
-            state = self.states[each.state]
             if each.state in self.parents:
                 pending.append((None, read(self.parents[each.state], each.path)))
-            for before in state.machine.states.values():
-                for label, to in before.edges.items():
-                    if to == each.state:
-                        pending.append(((before.key, label), read(self._on(before.key, label), each.path)))
+            pending += [(way, read(self._on(*way), each.path)) for way in self.ways[each.state]]
         return found
 
     def _expression(self, doc: Doc, *, always: bool = False) -> Expression:
@@ -387,11 +393,13 @@ class _Asl:
         if len(others) > 1 or len(plain) < len(others):
             ways = {way for way, _ in others if way is not None} - self.put_together
             if ways:
-                self.put_together |= ways
-                raise _AgainError
+                self.more |= ways
+                return None
             self.notes.lost(self.at, "what is here depends on the way that was taken, and cannot be told")
             return None
-        order = {node: index for index, node in enumerate(self._order())}
+        if not self.order:
+            self.order = {node: index for index, node in enumerate(self._order())}
+        order = self.order
         marks.sort(key=lambda each: order.get(each[1].path[1] if isinstance(each[1], Ref) else "", -1))
         expression: Expression = self._expression(others[0][1]) if others else None
         chain = marks
@@ -702,8 +710,8 @@ class _Asl:
         self.before = []
         output = self._expression(doc, always=state.key in self.always)
         if self.before:
-            self.put_together.add((state.key, "next"))
-            raise _AgainError
+            self.more.add((state.key, "next"))
+            self.before = []
         self.draft.node("end", id, outcome="succeeded", output=output)
 
     def _entry(self, key: str) -> str:
