@@ -86,7 +86,7 @@ def test_what_is_elided_may_be_anything_and_the_rest_must_be_as_shown():
 
 
 def test_the_settings_are_settings(tmp_path):
-    text = README.read_text(encoding="utf-8")
+    text = (DOCS / "outside.md").read_text(encoding="utf-8")
     [example] = [each.text for each in documents.blocks(text) if each.language == "toml" and "[http]" in each.text]
     (tmp_path / "ritesmith.toml").write_text(example)
     assert set(tomllib.loads(example)) >= {"http", "email", "sql", "files", "llm"}

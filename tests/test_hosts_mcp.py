@@ -1033,11 +1033,14 @@ def test_sync_names_what_is_wrong_with_the_settings(desk, planted):
         app.sync_tools()
 
 
-def test_the_settings_that_the_readme_shows_are_settings():
-    blocks = re.findall(r"^```toml\n(.*?)^```", (HERE.parent / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    [shown] = [Settings.model_validate(tomllib.loads(each)).mcp["files"] for each in blocks if "[mcp." in each]
-    assert shown.tools["read_text_file"].effect == "read"
-    assert shown.secrets == {"FILES_TOKEN": "FILES"}
+def test_the_settings_that_the_pages_show_are_settings():
+    pages = [HERE.parent / "docs" / f"{name}.md" for name in ("outside", "models")]
+    blocks = re.findall(r"^```toml\n(.*?)^```", "".join(page.read_text() for page in pages), re.DOTALL | re.MULTILINE)
+    shown = [Settings.model_validate(tomllib.loads(each)) for each in blocks]
+    assert len(shown) == 3
+    [files] = [each.mcp["files"] for each in shown if each.mcp]
+    assert files.tools["read_text_file"].effect == "read"
+    assert files.secrets == {"FILES_TOKEN": "FILES"}
 
 
 def test_nothing_is_started_or_imported_until_a_tool_is_called(desk, planted):
