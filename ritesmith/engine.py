@@ -138,10 +138,10 @@ class Engine:
                 return first.lease.state
             message = None  # another one came while the run was given back: once more, to read it
 
-    def begin(self, start: Callable[[], str], *, watch: Watch | None = None, wait_seconds: float = 0.0) -> saga.State:
-        """Make a run (`start` does, and returns its id) and carry it on, as `drive`, with one commit less."""
+    def begin(self, lease: Lease, *, wait_seconds: float = 0.0) -> saga.State:
+        """Carry a run on that is new (see `Journal.new`), as `drive`, with a commit or two less."""
         with Driver(self) as driver:
-            first = driver.take(self.journal.claim_new(start, watch))
+            first = driver.take(lease)
             driver.go(wait_seconds)
         if first.error is not None:
             raise first.error
@@ -383,6 +383,8 @@ class Driver:
                         self.pure.append((driven, self._step(driven, command)))
             except RiteSmithError as error:
                 self._drop(driven, error)
+            if driven.lease.birth is not None and not (self.pure and self.pure[-1][0] is driven):
+                self._in_this_round(driven)  # only a script that nobody can see may run before the run is there
         return [(driven, command) for driven, command in invokes if driven.error is None]
 
     def _advance(self, driven: Driven) -> Iterator[saga.Invoke]:
@@ -441,6 +443,8 @@ class Driver:
 
     def _drop(self, driven: Driven, error: RiteSmithError) -> None:
         """This run cannot go on, nor can one that waits for it; the others do."""
+        if driven.lease.birth is not None and driven.lease.failure is None:
+            driven.lease.commit()  # it is there all the same, and may be resumed
         driven.error = driven.lease.failure = driven.error or error
         driven.until = None
         for caller in self._callers(driven):
@@ -580,6 +584,7 @@ class Driver:
                 self._ended(driven, step)
             elif patience:
                 self.begun.remove(there)
+                self._in_this_round(driven)
                 self._in_another_thread(driven, step, step.finish)
             else:
                 return

@@ -146,24 +146,9 @@ class Journal:
         Inside a transaction it is part of that.
         """
         entry, row = _entry(run, 1, self.clock(), record, "")
-        data = entry.data
         try:
             with transaction(self.connection):
-                made = self.connection.execute(
-                    "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq,"
-                    " fence, idempotency_key, input_digest, parent)"
-                    " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6, ?7)",
-                    (
-                        run,
-                        data["workflow"],
-                        data["digest"],
-                        entry.at,
-                        idempotency_key,
-                        input_digest,
-                        data.get("parent", {}).get("run"),
-                    ),
-                )
-                self._insert([(made.lastrowid, *row)])
+                self._insert([(self._insert_run(entry, idempotency_key, input_digest), *row)])
         except sqlite3.IntegrityError:
             other = self.connection.execute(
                 "SELECT id, digest, input_digest FROM runs WHERE idempotency_key = ?", (idempotency_key,)
@@ -179,6 +164,41 @@ class Journal:
                 same_input=same,
             ) from None
         return entry
+
+    def _insert_run(self, entry: Entry, idempotency_key: str | None, input_digest: str) -> int:
+        """Its row in the table `runs`, for the first entry; by which number the file knows it. IntegrityError."""
+        data = entry.data
+        made = self.connection.execute(
+            "INSERT INTO runs (id, workflow, digest, status, outcome, started_at, updated_at, due_at, seq,"
+            " fence, idempotency_key, input_digest, parent)"
+            " VALUES (?1, ?2, ?3, 'running', '', ?4, ?4, ?4, 1, 0, ?5, ?6, ?7)",
+            (
+                entry.run,
+                data["workflow"],
+                data["digest"],
+                entry.at,
+                idempotency_key,
+                input_digest,
+                data.get("parent", {}).get("run"),
+            ),
+        )
+        assert made.lastrowid is not None
+        return made.lastrowid
+
+    def new(
+        self,
+        run: str,
+        record: saga.Record,
+        *,
+        input_digest: str = "",
+        watch: Callable[[Entry, saga.State], None] | None = None,
+    ) -> Lease:
+        """A lease on a run of which nothing is written yet: it is made by the first commit, with what is appended."""
+        entry, row = _entry(run, 1, self.clock(), record, "")
+        lease = Lease(self, run, 0, 0, _owner(), watch, _Birth(entry, row, input_digest))
+        _HELD.add(lease.owner)
+        saga.apply(lease.state, entry)
+        return lease
 
     def copy(self, run: str, entries: Sequence[saga.Record], at: Sequence[float]) -> None:
         """Make a run whose journal begins with these entries, each with its time; nothing of it when one is refused."""
@@ -249,12 +269,6 @@ class Journal:
     def claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
         """The same for a lease that is given back by its `release`."""
         return self._claim(run, watch).load()
-
-    def claim_new(self, start: Callable[[], str], watch: Callable[[Entry, saga.State], None] | None = None) -> Lease:
-        """The same for a run that `start` makes, in one transaction with it; `start` returns its id."""
-        with transaction(self.connection):
-            lease = self._claim(start(), watch)
-        return lease.load()
 
     def claim_all(
         self, runs: Iterable[str], watch: Callable[[Entry, saga.State], None] | None = None
@@ -332,7 +346,7 @@ class Journal:
                     hint="wait for it, or stop that process and try again",
                     owner=row["lease_owner"],
                 )
-            fence, owner = int(row["fence"]) + 1, f"{process_name()}:{next(_NUMBERS)}"
+            fence, owner = int(row["fence"]) + 1, _owner()
             self.connection.execute(
                 "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE number = ?",
                 (owner, now + LEASE_SECONDS, fence, row["number"]),
@@ -370,6 +384,8 @@ class Lease:
     fence: int
     owner: str
     watch: Callable[[Entry, saga.State], None] | None = None
+    birth: _Birth | None = None
+    """How the run is to be made, as long as it is not."""
 
     def __post_init__(self) -> None:
         self.pending: list[tuple[Entry, _Row]] = []
@@ -411,7 +427,7 @@ class Lease:
     def commit(self) -> None:
         """Make everything appended so far durable, in one transaction. Conflict when the lease was lost."""
         self._check()
-        if self.pending:
+        if self.pending or self.birth is not None:
             with self._transaction():
                 self._write()
                 self.journal._insert(self._rows())
@@ -452,6 +468,7 @@ class Lease:
 
     def _committed(self) -> None:
         entries, self.pending = self.pending, []
+        self.birth = None
         self.given_back = self.state.status in FINAL_STATUSES
         if self.watch is not None:
             for entry, _ in entries:
@@ -495,6 +512,11 @@ class Lease:
         """What the table `runs` repeats of the run. With its end the lease is given back: that needs no commit more."""
         state, ended = self.state, self.state.status in FINAL_STATUSES
         self.until = self.journal.clock() + LEASE_SECONDS
+        if self.birth is not None:
+            try:
+                self.number = self.journal._insert_run(self.birth.entry, None, self.birth.input_digest)
+            except sqlite3.IntegrityError:
+                raise Conflict(f"there is a run '{self.run}' already") from None
         told = (
             state.status,
             state.outcome,
@@ -515,7 +537,19 @@ class Lease:
             )
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
-        return ((self.number, *row) for _, row in self.pending)
+        if self.birth is not None:
+            yield (self.number, *self.birth.row)
+        for _, row in self.pending:
+            yield (self.number, *row)
+
+
+@dataclass(frozen=True)
+class _Birth:
+    """The first entry of a run, before there is one."""
+
+    entry: Entry
+    row: _Row
+    input_digest: str
 
 
 _UPDATE = (
@@ -525,6 +559,10 @@ _UPDATE = (
 _HELD: set[str] = set()
 """The leases that this process holds."""
 _NUMBERS = itertools.count(1)
+
+
+def _owner() -> str:
+    return f"{process_name()}:{next(_NUMBERS)}"
 
 
 def process_name() -> str:

@@ -70,28 +70,24 @@ class Runs(ABC):
         InvalidInput with the path into the input, or for a key without letters; Conflict when the key belongs to a run
         on other input.
         """
-        return self._starter(reference, input, idempotency_key)()
-
-    def _starter(self, reference: str | Path, input: JSON, idempotency_key: str | None) -> Callable[[], str]:
-        """All of `start` but the writing, which is left to be called."""
         if idempotency_key == "":
             # As a script gives it whose variable is not set: every such run would be one.
             raise InvalidInput("the idempotency key is empty", hint="give one of its own to each run, or none")
+        run, record, input_digest = self._drawn_up(reference, input)
+        try:
+            self.journal.start(run, record, idempotency_key=idempotency_key, input_digest=input_digest)
+        except Conflict as conflict:
+            if conflict.facts.get("same_input"):
+                return str(conflict.facts["run"])
+            raise
+        return run
+
+    def _drawn_up(self, reference: str | Path, input: JSON) -> tuple[str, saga.Record, str]:
+        """A run that may be made: its id, its first entry and the digest of what is run on what."""
         artifact = self._runnable(reference, input)
         run = self.new_id()
         _, record = self._first_entry(artifact, input, run)
-        input_digest = saga.digest_of([artifact.name, input])
-
-        def start() -> str:
-            try:
-                self.journal.start(run, record, idempotency_key=idempotency_key, input_digest=input_digest)
-            except Conflict as conflict:
-                if conflict.facts.get("same_input"):
-                    return str(conflict.facts["run"])
-                raise
-            return run
-
-        return start
+        return run, record, saga.digest_of([artifact.name, input])
 
     def drive(self, run: str, *, watch: Watch | None = None, wait_seconds: float = 0.0) -> trace.RunView:
         """Carry a run on until it ends or waits; return what it came to. Raises as `Engine.drive`."""
@@ -107,9 +103,14 @@ class Runs(ABC):
         watch: Watch | None = None,
         wait_seconds: float = 0.0,
     ) -> trace.RunView:
-        """Start a run and carry it on until it ends or waits."""
-        start = self._starter(reference, input, idempotency_key)
-        return self.view(self.engine.begin(start, watch=watch, wait_seconds=wait_seconds).run)
+        """Start a run and carry it on until it ends or waits. Raises as `start` and `drive`."""
+        if idempotency_key is not None:
+            run = self.start(reference, input, idempotency_key=idempotency_key)
+            return self.drive(run, watch=watch, wait_seconds=wait_seconds)
+        run, record, input_digest = self._drawn_up(reference, input)
+        lease = self.journal.new(run, record, input_digest=input_digest, watch=watch)
+        self.engine.begin(lease, wait_seconds=wait_seconds)
+        return self.view(run)
 
     def answer(
         self,
