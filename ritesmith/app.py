@@ -559,12 +559,16 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
     def explain_policy(self, reference: str, source: str | None = None) -> tuple[Artifact, Subject, Decision]:
         """What the policy says of an artifact now, as its author's or as if `source` had written it."""
         artifact = self._looked_up(reference)
-        parts = self._all_parts(self._parts_of(artifact))
+        return artifact, *self._judged(artifact, self._all_parts(self._parts_of(artifact)), source)
+
+    def _judged(
+        self, artifact: Artifact, parts: Sequence[Artifact], source: str | None = None
+    ) -> tuple[Subject, Decision]:
         written_by = artifact.provenance.source
         if written_by == "bundled" and artifact.signer not in (None, self.keys.own):
             written_by = "person"  # somebody else's word for it does not make it a part of this program
         subject = self._subject(self.said(artifact), parts, source or written_by)
-        return artifact, subject, decide(self.policy, subject)
+        return subject, decide(self.policy, subject)
 
     def _pinned(self, workflow: Workflow, drafted: Mapping[str, Artifact]) -> tuple[str, list[Artifact]]:
         """A workflow's text with every capability and workflow named by version, and what these names mean."""
@@ -686,13 +690,14 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
                 f"'{artifact.ref}' waits for a person's approval before it may run",
                 hint=f"read it with 'ritesmith show {artifact.ref}', then: ritesmith approve {artifact.ref}",
             )
-        for part in (artifact, *self._all_parts(self._parts_of(artifact))):
+        parts = self._all_parts(self._parts_of(artifact))
+        for part in (artifact, *parts):
             if part.status == "revoked":
                 whose = "" if part is artifact else f", and '{artifact.ref}' is made of it"
                 why = f" ({part.reason})" if part.reason else ""
                 raise Conflict(f"'{part.ref}' was revoked{why} and may not start{whose}", hint="run another version")
             self.registry.verify(part.digest)
-        _, _, decision = self.explain_policy(artifact.ref)
+        _, decision = self._judged(artifact, parts)
         if decision.action == "deny":  # it may have become stricter since
             raise denied(artifact.ref, decision)
         hint = f"see its input schema: ritesmith show {artifact.ref}"
