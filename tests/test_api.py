@@ -61,7 +61,7 @@ METHODS = {
     "compensate": ["compensate"],
     "runs": ["runs"],
     "runs diff": ["compare_runs"],
-    "trace": ["view", "mermaid", "run_id"],
+    "trace": ["view", "mermaid", "svg", "html", "run_id"],
     "explain": ["explain_run"],
     "replay": ["replay"],
     "store list": ["documents"],
