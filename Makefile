@@ -26,7 +26,7 @@ $(BIN)/.ready: pyproject.toml
 	@touch $@
 
 test: setup ## the whole suite; ARGS="tests/test_saga.py -k retry" for a part
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup ## format, lint and types
 	$(BIN)/ruff format --check .
