@@ -200,6 +200,87 @@ COMPOSES: list[tuple[str, list[str], Any, Any]] = [
         None,
         None,
     ),
+    # The forms of a comparison: none of them may become "equals".
+    *(
+        (
+            f"parse the csv, keep rows where price {words}",
+            ["csv.parse", f"list.filter_by filter_field=price operator={operator} value={value}"],
+            {"text": "price\n9\n10\n1000\n"},
+            {"rows": [{"price": price} for price in kept]},
+        )
+        for words, operator, value, kept in (
+            ("> 10", "greater_than", 10, [1000]),
+            (">10", "greater_than", 10, [1000]),
+            (">= 10", "at_least", 10, [10, 1000]),
+            ("≤ 10", "at_most", 10, [9, 10]),
+            ("< 10", "less_than", 10, [9]),
+            ("!= 10", "not_equals", 10, [9, 1000]),
+            ("= 10", "equals", 10, [10]),
+            ("is not above 10", "at_most", 10, [9, 10]),
+            ("is no less than 10", "at_least", 10, [10, 1000]),
+            ("is 10 or above", "at_least", 10, [10, 1000]),
+            ("is less than or equal to 10", "at_most", 10, [9, 10]),
+            ("is below 1,000", "less_than", 1000, [9, 10]),
+        )
+    ),
+    (
+        'parse the csv, keep rows where city contains "Ro"',
+        ["csv.parse", "list.filter_by filter_field=city operator=contains value=Ro"],
+        None,
+        None,
+    ),
+    (
+        'parse the csv, keep rows where city is "not Rome"',
+        ["csv.parse", "list.filter_by filter_field=city value=not Rome"],
+        None,
+        None,
+    ),
+    # A number goes where it is named; the others then have fewer places to choose from.
+    (
+        "fetch the price of a product, compare it with the target price 35",
+        ["prices.fetch", "prices.compare target_price=35"],
+        None,
+        None,
+    ),
+    (
+        "list the orders since 2026-11-01 and send them to the team chat",
+        ["orders.list_since start_date=2026-11-01", "notify.chat"],
+        None,
+        None,
+    ),
+    (
+        "extract the numbers from a text, find the outliers, and average them",
+        ["text.extract_numbers", "stats.outliers", "stats.average"],
+        {"text": "1 2 1 2 1 2 1 2 100 200"},
+        {"average": 150.0},
+    ),
+    (
+        'parse the csv, take the values of city, remove duplicates, join them with "; "',
+        ["csv.parse", "list.pluck value_field=city", "list.unique", "text.join separator=; "],
+        {"text": SALES},
+        {"text": "Rome; Oslo; Pisa"},
+    ),
+    (
+        "convert the temperature from fahrenheit to celsius and round it to 0 decimals",
+        ["units.fahrenheit_to_celsius", "math.round_to decimals=0"],
+        {"fahrenheit": 100},
+        {"number": 38},
+    ),
+]
+
+# One clause, and the step that it becomes; a workflow has at least two.
+STEPS = [
+    # A number goes where it is named; the others then have fewer places to choose from.
+    ("round 5 to 2 decimals", "math.round_to decimals=2 number=5"),
+    ("compare the price 35 with the target price", "prices.compare price=35"),
+    ("compare the price with the target price 35", "prices.compare target_price=35"),
+    ("compound interest on 1000 at 5% over 10 years", "math.compound_interest principal=1000 rate_percent=5 years=10"),
+    ("add one day to a date", "date.add_days days=1"),
+    ("add 10 working days to 2026-03-01", "date.add_workdays date=2026-03-01 days=10"),
+    # A phrase of its own, with a word that its contract does not have.
+    ("notify the customer by e-mail", "notify.user"),
+    ("which orders came in since a day", "orders.list_since"),
+    ("is this order refundable, and how much", "orders.validate_refund"),
 ]
 
 # intent, the clauses that must be named, a part of the reason
@@ -247,6 +328,35 @@ GAPS: list[tuple[str, list[str], str]] = [
     ("parse the csv, sum of price by city", ["sum of price by city"], "no step before it gives"),
     ("look up the order and send it to the user by email", ["send it to the user by email"], "no step before it gives"),
     ("count the words in the text and show it as bytes", ["show it as bytes"], ""),
+    ("parse the csv, take the values of email, extract the emails", ["extract the emails"], "no step before it gives"),
+    (
+        "extract the emails from a text and check whether the email is valid",
+        ["check whether the email is valid"],
+        "gives several",
+    ),
+    # What says it the other way, or says either.
+    ("date 10 days before a date", ["date 10 days before a date"], "no place for 'before'"),
+    ("shift a date back by 3 days", ["shift a date back by 3 days"], "'back'"),
+    ("convert miles to kilometers and back", ["convert miles to kilometers and back"], "'back'"),
+    ("percentage change from current to initial", ["percentage change from current to initial"], "other way round"),
+    (
+        "number of days from the end date to the start date",
+        ["number of days from the end date to the start date"],
+        "other way round",
+    ),
+    ("format the date in german or american style", ["format the date in german or american style"], "'american'"),
+    ("round the number up to 2 decimals", ["round the number up to 2 decimals"], "'up'"),
+    ("reverse the payment", ["reverse the payment"], "'refund'"),
+    # A number, a sign or a text that has no place.
+    ("split a list into 3 chunks", ["split a list into 3 chunks"], "no one place for 3"),
+    ("break a list into 3 smaller lists", ["break a list into 3 smaller lists"], "no one place for 3"),
+    ("shorten the text by 10 characters", ["shorten the text by 10 characters"], "no one place for 10"),
+    ("truncate the text to 10 characters from the end", ["truncate the text to 10 characters from the end"], "'end'"),
+    ("refund $10 of the payment", ["refund $10 of the payment"], "'$'"),
+    ("parse the csv, keep rows where price > 10%", ["keep rows where price > 10%"], "'%'"),
+    ("add 5+3 days to the date", ["add 5+3 days to the date"], "'+'"),
+    ("join the values with +", ["join the values with +"], "'+'"),
+    ('send a message "hello" to a user by email', ['send a message "hello" to a user by email'], '"hello"'),
     # What nothing answers.
     ("read the csv, translate it to French, and write it as csv", ["translate it to French"], "'translate'"),
     ("convert celsius to kelvin, round to 1 decimal", ["convert celsius to kelvin"], "unit"),
@@ -295,6 +405,12 @@ def test_an_intent_is_composed_and_does_what_it_says(
     assert (report.tier, report.tokens) == ("composed", 0)
     if examples:
         assert "1 of 1 caller's examples pass" in report.reason
+
+
+@pytest.mark.parametrize(("clause", "step"), STEPS, ids=[each[0] for each in STEPS])
+def test_a_clause_becomes_the_step_that_it_says(smith: RiteSmith, clause: str, step: str) -> None:
+    composition = Forging(smith, Request(intent=clause), None, rounds=0, dry_run=True).composition()
+    assert [told(node) for node in composition.drafts[0]["nodes"] if node["kind"] == "task"] == [step]
 
 
 @pytest.mark.parametrize(("intent", "gaps", "why"), GAPS, ids=[each[0][:60] for each in GAPS])

@@ -100,6 +100,8 @@ CONTROL = (
     r"for each|for every|(?:with|after|upon|needs?|asks? for|requires?) (?:an? |the |my )?(?:\w+ )?approval|"
     r"every (?:day|hour|week|month|minute|morning|night)|daily|hourly|weekly|monthly|in parallel|repeat|retry"
 )
+SIGNS = "<>=≤≥≠%+*^~±$€£"
+"""Signs that say something by themselves."""
 EMAIL = re.compile(r"\be-mail", re.IGNORECASE)
 _QUOTED = r'"[^"]*"|“[^”]*”|\'[^\'\s][^\']*\'(?!\w)|\'[^\'\w\n]{1,9}\'(?!\w)'
 
@@ -118,6 +120,7 @@ def clauses(intent: str) -> list[str]:
         return f"\x00{len(kept) - 1}\x00"
 
     text = re.sub(_QUOTED, keep, intent)
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(r"(?m)^\s*(?:\d+[.)]|[-*•])\s+", "\n", text)
     text = re.sub(r"(?i)\b(check|verify|see|test|know|tell|determine|decide)\s+if\b", r"\1 whether", text)
     # "The average for each city" asks for groups; "for each order, ..." for a repetition.
@@ -128,7 +131,7 @@ def clauses(intent: str) -> list[str]:
     found: list[tuple[str, str]] = []
     after_then = False
     for piece in pieces:
-        words = [word for word in re.sub(r"[\x01\x02]", " ", piece).split() if re.search(r"[\w\x00]", word)]
+        words = [word for word in re.sub(r"[\x01\x02]", " ", piece).split() if re.search(rf"[\w\x00{SIGNS}]", word)]
         joint = " and " if re.match(r"(?i)\s*and\s", piece) else ", "
         while words and words[0].casefold() in LEADS and len(words) > 1:
             del words[0]
@@ -179,6 +182,25 @@ def _is_control(clause: str) -> bool:
 
 # ---------------------------------------------------------------- what a clause says besides its action
 
+_UNIT_OF = {
+    stem(word): member.split()[0] for members in UNITS.values() for member in members for word in member.split()
+}
+
+
+class _Figure(NamedTuple):
+    """A number in a clause."""
+
+    text: str
+    """Its digits, as written."""
+    beside: list[str]
+    """The roots of the words on both sides of it."""
+    before: list[str]
+    """The roots of the words up to it, in their order."""
+    after: list[str]
+    """The three words after it."""
+    preposition: str
+    """The word right before it: after "into" it counts what comes out ("into 3 chunks")."""
+
 
 class _Said(NamedTuple):
     """Literal things in a clause, which may be arguments."""
@@ -188,14 +210,14 @@ class _Said(NamedTuple):
     column: list[str]
     whole: list[str]
     """What stands right after an action, such as the price in "average price per city"."""
-    numbers: list[tuple[str, list[str]]]
-    """A number as written, and the roots of the words beside it."""
+    numbers: list[_Figure]
     quoted: list[tuple[str, list[str]]]
+    dates: list[str]
 
 
 def _said(clause: str) -> _Said:
-    words = re.findall(rf"{_QUOTED}|-?\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d]\w*(?:'\w+)?|[^\w\s]", clause)
-    said = _Said([], [], [], [], [], [])
+    words = re.findall(rf"{_QUOTED}|{_DATE}\b|-?\d+(?:\.\d+)?(?:st|nd|rd|th)?|[^\W\d]\w*(?:'\w+)?|[^\w\s]", clause)
+    said = _Said([], [], [], [], [], [], [])
     roles = {"by": said.by, "per": said.by, "each": said.by, "every": said.by, "of": said.of, "in": said.of}
     roles |= dict.fromkeys(("column", "field", "where", "whose", "with"), said.column)
     action = next((place for place, word in enumerate(words) if root(word.casefold()) in _meaning(clause)[:1]), None)
@@ -203,16 +225,18 @@ def _said(clause: str) -> _Said:
         lower = word.casefold()
         around = [words[each] if 0 <= each < len(words) else "" for each in (place - 2, place - 1, place + 1)]
         beside = [
-            root(each.casefold())
+            root("percent" if each == "%" else each.casefold())
             for each in (*words[max(0, place - 1) : place], *words[place + 1 : place + 2])
-            if each[0].isalpha() and each.casefold() not in STOP
+            if each == "%" or (each[0].isalpha() and each.casefold() not in STOP)
         ]
         if word[0] in "\"'“":
             said.quoted.append((word[1:-1], beside))
-        elif re.fullmatch(r"-?\d.*", word):
-            said.numbers.append((re.sub(r"[a-z]+$", "", word), beside))
-        elif lower in NUMBER_WORDS and stem(around[2].casefold()) not in _ARITY:
-            said.numbers.append((NUMBER_WORDS[lower], beside))
+        elif re.fullmatch(_DATE, word):
+            said.dates.append(word)
+        elif digits := _digits(lower, around[2].casefold()):
+            before = [root(each.casefold()) for each in words[:place]]
+            after = [each.casefold() for each in words[place + 1 : place + 4]]
+            said.numbers.append(_Figure(digits, beside, before, after, around[1].casefold()))
         if lower in ("column", "field") and around[0].casefold() in STOP and around[1].casefold() not in STOP:
             said.column.append(around[1])
         if lower in roles or place == action:
@@ -227,6 +251,20 @@ def _said(clause: str) -> _Said:
     return said
 
 
+def _digits(word: str, after: str) -> str:
+    """The digits of a number, in figures or words; empty for what is none, or says only how many inputs there are.
+
+    "One" is a number only before what is counted: "one day", and not "by the one".
+    """
+    if word == "one":
+        return "1" if root(after) in _COUNTED else ""
+    if re.fullmatch(r"-?\d.*", word):
+        return re.sub(r"[a-z]+$", "", word)
+    return NUMBER_WORDS.get(word, "") if stem(after) not in _ARITY else ""
+
+
+_COUNTED = frozenset(map(root, ("decimal", "place", "part", "character", "digit", *_UNIT_OF)))
+_DATE = r"\d{4}-\d\d-\d\d"
 _PASSED_OVER = frozenset({"the", "a", "an", "column", "field", "up"})
 _ARITY = frozenset(stem(word) for word in ARITY)
 _AFTER_IS = frozenset({"equal", "to", "not", "exactly", "="})
@@ -256,12 +294,42 @@ def _stands_alone(words: list[str]) -> bool:
 AGGREGATES = frozenset(root(word) for word in ("average", "sum", "median", "maximum", "minimum", "highest", "lowest"))
 """Actions whose field stands after "of"; "by" and "per" then name the groups."""
 ENUM_PHRASES = {
-    "greater_than": ("greater than", "more than", "above", "over", "exceeding", "higher than", "larger than"),
-    "less_than": ("less than", "fewer than", "below", "under", "lower than", "smaller than"),
-    "at_least": ("at least", "or more"),
-    "at_most": ("at most", "or less", "up to"),
-    "not_equals": ("is not", "are not", "not equal to", "other than", "different from"),
-    "equals": ("equals", "equal to"),
+    "greater_than": ("greater than", "more than", "above", "over", "exceeding", "higher than", "larger than", ">"),
+    "less_than": ("less than", "fewer than", "below", "under", "lower than", "smaller than", "<"),
+    "at_least": (
+        "at least",
+        "or more",
+        "or above",
+        "or over",
+        "or higher",
+        "or greater",
+        "greater than or equal to",
+        "not less than",
+        "no less than",
+        "not below",
+        "not under",
+        ">=",
+        "=>",
+        "≥",
+    ),
+    "at_most": (
+        "at most",
+        "or less",
+        "or below",
+        "or under",
+        "or lower",
+        "or fewer",
+        "less than or equal to",
+        "up to",
+        "not more than",
+        "no more than",
+        "not above",
+        "not over",
+        "<=",
+        "≤",
+    ),
+    "not_equals": ("is not", "are not", "not equal to", "other than", "different from", "!=", "≠", "< >"),
+    "equals": ("equals", "equal to", "=", "=="),
 }
 
 
@@ -285,8 +353,10 @@ def _bind(clause: str, contract: Contract) -> _Bound:
     said, values, used = _said(clause), dict[str, JSON](), set[str]()
     properties: dict[str, Schema] = contract.input.get("properties", {})
     required = [name for name in contract.input.get("required", []) if name in properties]
-    plain = f" {' '.join(tokens(clause))} "
+    plain = f" {' '.join(tokens(re.sub(_QUOTED, ' ', clause)))} "
     rest = plain
+    unclear: list[str] = []
+    placed_numbers: list[_Figure] = []
     own = {*content(contract.name.replace(".", " ")), *content(contract.intent)}
 
     fields = [name for name, schema in properties.items() if _is_field(name, schema)]
@@ -310,14 +380,14 @@ def _bind(clause: str, contract: Contract) -> _Bound:
 
     for name, schema in properties.items():
         if isinstance(schema.get("enum"), list) and name not in required:
-            for choice in schema["enum"]:
-                if isinstance(choice, str) and re.search(r"\w", choice):
-                    phrases = ENUM_PHRASES.get(choice, (choice.replace("_", " ").casefold(),))
-                    hit = next((phrase for phrase in phrases if f" {phrase} " in plain), None)
-                    if hit and root(hit) not in own:
-                        values.setdefault(name, choice)
-                        used |= {root(word) for word in hit.split()}
-                        rest = rest.replace(f" {hit} ", " ")
+            hits = list(_choices(rest, schema["enum"], own))
+            if len({choice for choice, _ in hits}) > 1:
+                unclear += [f"{choice!r}" for choice, _ in hits]
+                continue
+            for choice, hit in hits:
+                values[name] = choice
+                used |= {root(word) for word in hit.split()}
+                rest = rest.replace(f" {hit} ", " ")
         elif schema.get("type") == "boolean" and name not in required:
             name_words = name.casefold().replace("_", " ")
             if f" {name_words} " in plain:
@@ -330,26 +400,38 @@ def _bind(clause: str, contract: Contract) -> _Bound:
                     used.add(root(opposite))
                     rest = rest.replace(f" {opposite} ", " ")
 
-    lost: list[str] = []
-    for text, beside in said.numbers:
-        number = float(text) if "." in text else int(text)
-        spot = _spot(number, beside, set(), properties, required, values)
-        if spot is None:
-            lost.append(text)
-        else:
+    lost, spoken_of = unclear, set(content(clause))
+    # First the numbers whose place is named: the others then have fewer to choose from.
+    for figure, by_name in [(each, flag) for flag in (True, False) for each in said.numbers]:
+        if figure in placed_numbers:
+            continue
+        number = float(figure.text) if "." in figure.text else int(figure.text)
+        spot = _spot_of_figure(figure, number, contract, required, values, spoken_of, by_name=by_name)
+        if spot is not None:
+            placed_numbers.append(figure)
             values[spot] = number
-            used |= {root(word) for word, digits in NUMBER_WORDS.items() if digits == text and f" {word} " in plain}
+            words = (word for word, digits in NUMBER_WORDS.items() if digits == figure.text and f" {word} " in plain)
+            used |= set(map(root, words))
+        elif not by_name:
+            lost.append(figure.text)
+    for text in said.dates:
+        free = [name for name in properties if name not in values and properties[name].get("format") == "date"]
+        if len(free) == 1:
+            values[free[0]] = text
+        else:
+            lost.append(text)
     for text, beside in said.quoted:
         if text in taken or any(value == text for value in values.values()):
             continue
-        spot = _spot(text, beside, set(content(clause)), properties, required, values)
+        spot = _spot(text, beside, spoken_of, properties, required, values)
         if spot is None:
             lost.append(f'"{text}"')
         else:
             values[spot] = text
         used |= set(content(text))
     placed = {value.casefold() for value in values.values() if isinstance(value, str)}
-    named = {text.casefold() for role in (said.by, said.of, said.column, said.whole) for text in role}
+    places = (said.by, said.of, said.column, *([said.whole] if aggregates else []))
+    named = {text.casefold() for place in places for text in place}
     unplaced = {word for text in named - placed for word in (root(text), *content(text))}
     loose = [text for text in dict.fromkeys(said.by) if text.casefold() not in placed]
     return _Bound(values, used, lost, rest, unplaced - used, loose)
@@ -361,6 +443,55 @@ def _opposites_of(word: str) -> set[str]:
         if any(word in member.split() for member in family):
             return {other for member in family if word not in member.split() for other in member.split()}
     return set()
+
+
+def _choices(text: str, choices: list[JSON], own: set[str]) -> Iterator[tuple[str, str]]:
+    """The values of a property that a text names, each with its words; of words within others, only the longest."""
+    phrases = [
+        (phrase, choice)
+        for choice in choices
+        if isinstance(choice, str) and re.search(r"\w", choice)
+        for phrase in ENUM_PHRASES.get(choice, (choice.replace("_", " ").casefold(),))
+        if root(phrase) not in own
+    ]
+    for phrase, choice in sorted(phrases, key=lambda each: -len(each[0])):
+        if f" {phrase} " in text:
+            yield choice, phrase
+            text = text.replace(f" {phrase} ", " \x00 ")
+
+
+def _spot_of_figure(
+    figure: _Figure,
+    number: float,
+    contract: Contract,
+    required: list[str],
+    taken: dict[str, JSON],
+    spoken_of: set[str],
+    *,
+    by_name: bool,
+) -> str | None:
+    """The property that a number is for: the one named right before it or beside it, else the only one it fits.
+
+    A number that counts what comes out ("3 chunks", "into 3 batches") is for none that it does not name.
+    """
+    properties: dict[str, Schema] = contract.input.get("properties", {})
+    free = {name: list(map(root, name.split("_"))) for name in properties if name not in taken}
+    free = {name: words for name, words in free.items() if _admits(properties[name], number)}
+    whole = [name for name, words in free.items() if figure.before[-len(words) :] == words]
+    if whole:
+        return max(whole, key=lambda name: len(free[name]))
+    # "By 10" is a change by 10, and so is nothing else.
+    if figure.preposition == "by" and not any("by" in tokens(each) for each in (contract.intent, *contract.aliases)):
+        return None
+    into = figure.preposition == "into"
+    beside = {*figure.beside, *map(root, figure.after)} if into else set(figure.beside)
+    named = [name for name in free if _is_named(name, beside, required)]
+    if named or by_name:
+        return named[0] if len(named) == 1 else None
+    lists = {name for name, schema in contract.output.get("properties", {}).items() if schema.get("type") == "array"}
+    if into or lists.difference(properties) & set(figure.after[:1]):
+        return None
+    return _spot(number, figure.beside, spoken_of, properties, required, taken)
 
 
 def _spot(
@@ -377,18 +508,23 @@ def _spot(
     action works on, and not what the literal says.
     """
     free = [name for name, schema in properties.items() if name not in taken and _admits(schema, value)]
-    named = [name for name in free if {root(word) for word in name.split("_")} & set(beside)]
+    named = [name for name in free if _is_named(name, set(beside), required)]
     if len(named) == 1:
         return named[0]
     needed = [name for name in free if name in required and not _is_field(name, properties[name])]
     if len(needed) > 1:
         needed = [name for name in needed if root(name) not in spoken_of] or needed
-    if isinstance(value, int) and len(needed) > 1:
-        needed = [name for name in needed if properties[name].get("type") == "integer"] or needed
     if not needed:
         # What may be left out is the place when it is the only one.
         needed = [name for name in free if name not in required and "enum" not in properties[name]]
     return needed[0] if len(needed) == 1 else None
+
+
+def _is_named(name: str, beside: set[str], required: list[str]) -> bool:
+    """Whether the words beside a literal name a property: one word of it will do where it must be given, as "decimal"
+    for `decimals`; what may be left out is named wholly, as "message" is not the `message_id`."""
+    words = {root(word) for word in name.split("_")}
+    return bool(words & beside) if name in required else words <= beside
 
 
 def _admits(schema: Schema, value: JSON) -> bool:
@@ -409,8 +545,10 @@ def _is_field(name: str, schema: Schema) -> bool:
 FILLERS = frozenset(
     root(word)
     for word in ("new", "whole", "entire", "current", "simple", "quick", "nice", "final", "same", "following", "only")
-) | frozenset(root(word) for word in ("back", "together", "now", "me", "correctly", "properly", "please", "resulting"))
+) | frozenset(root(word) for word in ("together", "now", "me", "correctly", "properly", "please", "resulting"))
 """Words that a clause may hold though the capability does not know them."""
+GIVEN_BACK = re.compile(r"(?i)\b(?:write|give|get|show|print|return)\b(?: (?!and\b)\w+){0,3} back\b")
+"""Where "back" says nothing; "and back" and "shift a date back" say much."""
 
 
 class _Option(NamedTuple):
@@ -424,12 +562,9 @@ class _Option(NamedTuple):
 
 
 def _options(
-    clause: str, by_name: dict[str, Contract], ranked: Sequence[tuple[str, float]], named: set[str] | None
+    clause: str, by_name: dict[str, Contract], ranked: Sequence[tuple[str, float]]
 ) -> tuple[list[_Option], str]:
-    """The capabilities that may answer a clause, best first, and why there is none.
-
-    `named` are the roots of literals that other clauses name; None leaves out the test that every word is known.
-    """
+    """The capabilities that may answer a clause, best first, and why there is none."""
     clause = EMAIL.sub("email", clause)
     words = _meaning(clause)
     spelled = {root(word): word for word in tokens(clause)}
@@ -455,15 +590,22 @@ def _options(
         if signs:
             refused.append(f"{name}: {signs[0]}")
             continue
+        either = _either(bound.rest, phrases)
+        if either:
+            refused.append(f"{name} does either, and has no place for {either!r}")
+            continue
+        signs = _signs(clause, bound)
+        if signs:
+            refused.append(f"{name} has no place for {', '.join(signs)}")
+            continue
         if bound.lost:
             refused.append(f"{name} has no one place for {', '.join(bound.lost)}")
             continue
-        if named is None:
-            found.append(_Option(clause, contract, bound, 0.0))
-            continue
-        strict = {*content(contract.name.replace(".", " ")), *content(contract.intent), *_properties(contract)}
+        strict = {*content(contract.name.replace(".", " ")), *content(contract.intent), *_properties(contract, bound)}
         wide = strict | {each for phrase in phrases for each in content(phrase)}
-        covered = bound.words | named | FILLERS | _contents_of_files(clause, wide)
+        covered = bound.words | FILLERS | _contents_of_files(clause, wide)
+        if GIVEN_BACK.search(clause):
+            covered.add(root("back"))
         loose = {root(text.casefold()) for text in bound.grouped}
         unused = [
             word
@@ -477,9 +619,15 @@ def _options(
         if several:
             refused.append(f"{name} does one at a time, and {several!r} are several")
             continue
+        turned = _turned_inputs(clause, contract)
+        if turned:
+            refused.append(
+                f"{name} takes {turned[1]!r} before {turned[0]!r}, and the clause says it the other way round"
+            )
+            continue
         told = {*words, *bound.words}
         pronoun = not PRONOUNS.isdisjoint(tokens(clause))
-        cores = [_core(phrase, contract, pronoun) for phrase in actions if words[0] in _meaning(phrase)[:1]]
+        cores = [_core(phrase, contract, pronoun, words) for phrase in actions if words[0] in _meaning(phrase)[:1]]
         if _is_group_unsaid(clause, contract, bound):
             cores = [core | {"each": "each"} for core in cores]
         said = [core for core in cores if core.keys() <= told]
@@ -512,20 +660,50 @@ def _foreign(clause: str, by_name: dict[str, Contract]) -> str:
 
 def _meaning(text: str) -> list[str]:
     """The roots that say something; the first of them is taken for the action."""
-    # "Work" says nothing, but "working days" does.
-    empty = {root(word) for word in tokens(text) if word in GENERIC or word.removesuffix("s") in GENERIC}
+    # "Work" says nothing, but "working days" does, and so does "the values of".
+    said = (word for word in tokens(text) if word != "values")
+    empty = {root(word) for word in said if word in GENERIC or word.removesuffix("s") in GENERIC}
     words = content(text)
     return [word for word in words if word not in empty] or words
 
 
+def _signs(clause: str, bound: _Bound) -> list[str]:
+    """The signs of a clause that chose no value and belong to none: "> 10" where nothing is compared, "10%", "$10"."""
+    plain = re.sub(_QUOTED, " ", clause)
+    found = [sign for sign in re.findall(r"[<>!=]=|[<>≤≥≠=]", plain) if sign in bound.rest.split()]
+    found += re.findall(r"[+*^~±$€£]", plain)
+    share = any(root("percent") in map(root, name.split("_")) for name in bound.values)
+    found += ["%"] if "%" in plain and not share else []
+    return [f"{sign!r}" for sign in dict.fromkeys(found)]
+
+
+def _either(text: str, phrases: Sequence[str]) -> str:
+    """A word of the text, one of a pair of opposites, that the phrases only have together with its opposite ("days
+    before or after another"): which of them is meant must have a place among the inputs; empty when there is none."""
+    said, told = set(tokens(text)), [set(tokens(phrase)) for phrase in phrases]
+    for word in sorted(said):
+        others = _opposites_of(word)
+        spoken = [phrase for phrase in told if word in phrase]
+        if spoken and not others & said and all(others & phrase for phrase in spoken):
+            return word
+    return ""
+
+
 def _names(contract: Contract) -> tuple[str, ...]:
-    """A capability's name as phrases: its last part, and all of it where it begins with a verb (`notify.team`)."""
+    """A capability's name as phrases: its last part, and all of it where it begins with a verb (`notify.team`).
+
+    Where the intent begins with the same verb and goes on with another thing, only its words count: `payments.reverse`
+    is to "reverse a refund", and no payment.
+    """
     first, _, last = contract.name.replace("_", " ").rpartition(".")
-    return (f"{last} {first}", *([f"{first} {last}"] if first in VERBS and first not in NOUN_TOO else []))
+    verb, *things = _meaning(contract.intent)
+    plain = [] if verb == _meaning(last)[0] and root(first) not in {*things, *PLAIN} else [f"{last} {first}"]
+    return (*plain, *([f"{first} {last}"] if first in VERBS and first not in NOUN_TOO else []))
 
 
-def _properties(contract: Contract) -> set[str]:
-    names = (name for schema in (contract.input, contract.output) for name in schema.get("properties", {}))
+def _properties(contract: Contract, bound: _Bound) -> set[str]:
+    """The roots of what it takes and gives; what may be left out, and has no value, can't be what a clause means."""
+    names = (*contract.input.get("required", []), *bound.values, *contract.output.get("properties", {}))
     return {word for name in names for word in content(name)}
 
 
@@ -536,15 +714,17 @@ PLAIN = frozenset(
 PRONOUNS = frozenset({"it", "its", "them", "their", "result", "results"})
 
 
-def _core(phrase: str, contract: Contract, pronoun: bool) -> dict[str, str]:
+def _core(phrase: str, contract: Contract, pronoun: bool, clause: list[str]) -> dict[str, str]:
     """What a phrase says that makes it this capability and no wider one: root -> word.
 
     Left out: words for things of any kind, the names of its properties (but for units: "convert" alone converts
     nothing), "maximum" and the like before one, and with a `pronoun` what it may stand for: the title in "make a url
-    slug from a title".
+    slug from a title", the message in "send a message to the team".
     """
     if pronoun:
-        phrase = re.sub(r"(?i)\b(?:from|of|in) (?:an?|the) \w+$", "", phrase)
+        phrase = re.sub(
+            r"(?i)\b(?:from|of|in) (?:an?|the) \w+$|(?<=^send )an? \w+(?= to)|(?<=^post )an? \w+(?= to)", "", phrase
+        )
     words = [word for word in tokens(phrase) if word not in STOP and word[0].isalpha()]
     inputs = {word for name in contract.input.get("properties", {}) for word in content(name)}
     soft = {word for word in inputs if word not in _UNIT_OF} | PLAIN
@@ -555,6 +735,11 @@ def _core(phrase: str, contract: Contract, pronoun: bool) -> dict[str, str]:
         again = "check" in found and word in ("valid", "whether", "right")
         if root(word) not in soft and word not in GENERIC and word not in NUMBER_WORDS and not bounds and not again:
             found[root(word)] = word
+    ids = {root(name.removesuffix("_id")) for name in contract.input.get("properties", {}) if name.endswith("_id")}
+    meant = ids & set(map(root, words))
+    if ids & set(clause) and not meant & set(clause):
+        # "Reverse a refund" is not to reverse the payment, though it takes the ids of both.
+        found |= {each: each for each in meant}
     return found
 
 
@@ -600,6 +785,32 @@ def _several(clause: str, contract: Contract) -> str:
     return ""
 
 
+def _turned_inputs(clause: str, contract: Contract) -> tuple[str, str] | None:
+    """Two numbers or two dates that a clause names in another order than the contract does, as in "from the current to
+    the initial number": the words between may say that they are exchanged. None when there are none."""
+    properties: dict[str, Schema] = contract.input.get("properties", {})
+    said = content(clause)
+    if TURNING.isdisjoint(tokens(clause)):
+        return None
+    alike: dict[str, list[str]] = {}
+    for name in contract.input.get("required", []):
+        kind = properties[name].get("type")
+        distinct = [word for word in map(root, name.split("_")) if word in said]
+        whole = len(distinct) == len(name.split("_"))
+        if whole and (kind in ("number", "integer") or properties[name].get("format") == "date"):
+            alike.setdefault(properties[name].get("format", "number"), []).append(name)
+    for names in alike.values():
+        places = [said.index(root(name.split("_")[0])) for name in names]
+        for one, other in itertools.pairwise(range(len(names))):
+            if places[one] > places[other]:
+                return names[other], names[one]
+    return None
+
+
+TURNING = frozenset({"from", "to", "between", "of", "than", "against", "by", "into"})
+"""Between two things of one kind, these say which is which."""
+
+
 def _contents_of_files(clause: str, known: set[str]) -> set[str]:
     """The roots of "file" and "document" where the clause reads one: its content is what the capability takes.
 
@@ -616,7 +827,8 @@ def _contents_of_files(clause: str, known: set[str]) -> set[str]:
 _TELLING_WORDS = (
     frozenset(word for family in OPPOSITES for member in family for word in member.split() if word not in STOP)
     | NEGATIONS
-    | {"than", "is", "are", "equals"}
+    | {"than"}
+    | IS_WORDS
 )
 
 
@@ -700,16 +912,10 @@ def compose(
     """
     by_name = {contract.name: _spelled(contract) for contract in catalog}
     parts = clauses(intent)
-    ranks = [rank(clause) for clause in parts]
-    named = [
-        {word for option in _options(clause, by_name, ranked, None)[0] for word in option.bound.words}
-        for clause, ranked in zip(parts, ranks, strict=True)
-    ]
     choices: list[list[_Option]] = []
     explanation: list[Explained] = []
-    for place, clause in enumerate(parts):
-        elsewhere = {word for words in named[:place] for word in words}
-        options, reason = _options(clause, by_name, ranks[place], elsewhere)
+    for clause in parts:
+        options, reason = _options(clause, by_name, rank(clause))
         choices.append(options)
         explanation.append(
             Explained(clause=clause, capability=options[0].contract.name, why=_why(options[0]))
@@ -771,7 +977,7 @@ def _best_order(options: tuple[_Option, ...], effect_of: Callable[[str], Effect]
             wire
             for producer in range(count)
             if producer != consumer
-            for wire in _match(options[producer].contract, producer, options[consumer], name)
+            for wire in _match(options[producer], producer, options[consumer], name)
             # A mere type, or a name that says nothing, is no reason to turn the order of the clauses round.
             if producer < consumer or (wire.level > ONLY_TYPE and name not in GENERIC_INPUTS)
         ]
@@ -845,6 +1051,12 @@ def _loose_ends(
         if place and option.takes_up and wanted and not (taken or both or gives):
             yield place, f"no step before it gives what {capability} takes ({', '.join(wanted)})"
             continue
+        several = [
+            name for name in wanted if (place, name) not in wires and _gives_several(options[:place], option, name)
+        ]
+        if several:
+            yield place, f"{capability} takes one {several[0]}, and a step before it gives several"
+            continue
         before = {str(value).casefold() for wire in mine for value in options[wire.producer].bound.values.values()}
         lost = [text for text in option.bound.grouped if text.casefold() not in before]
         if lost:
@@ -852,6 +1064,19 @@ def _loose_ends(
                 place,
                 f"{capability} has no place for {lost[0]!r}, and no step before it gives it parts by {lost[0]!r}",
             )
+
+
+def _gives_several(earlier: Sequence[_Option], option: _Option, name: str) -> bool:
+    """Whether a clause speaks of one thing (`email`) of which a clause before it gives a list (`emails`)."""
+    if option.contract.input["properties"][name].get("type") == "array" or root(name) not in content(option.clause):
+        return False
+    lists = (
+        key
+        for each in earlier
+        for key, schema in each.contract.output.get("properties", {}).items()
+        if schema.get("type") == "array"
+    )
+    return any(key != name and root(key) == root(name) for key in lists)
 
 
 def _inputs_named(option: _Option) -> set[str]:
@@ -871,11 +1096,11 @@ def _needed_of(contract: Contract, bound: _Bound) -> list[str]:
     return [name for name in contract.input.get("required", []) if name in properties and name not in bound.values]
 
 
-def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iterator[_Wire]:
+def _match(producer: _Option, place: int, consumer: _Option, name: str) -> Iterator[_Wire]:
     """How an output of the producer can be the consumer's input `name`: at most one wire."""
-    certain = producer.output.get("required", [])
+    gives = producer.contract.output
     outputs: dict[str, Schema] = {
-        key: schema for key, schema in producer.output.get("properties", {}).items() if key in certain
+        key: schema for key, schema in gives.get("properties", {}).items() if key in gives.get("required", [])
     }
     inputs: dict[str, Schema] = consumer.contract.input["properties"]
     wanted = inputs[name]
@@ -900,6 +1125,8 @@ def _match(producer: Contract, place: int, consumer: _Option, name: str) -> Iter
     piped = len(outputs) == 1 and name in GENERIC_INPUTS and _speaks_of(consumer, {name, *sure})
     # Which of several results is meant, their types alone do not say.
     told = len(outputs) == 1 or bool(sure and root(sure[0]) in content(consumer.clause))
+    # "Find the outliers, and average them": the clause that "them" takes up names them.
+    told |= bool(sure and consumer.takes_up == 2 and root(sure[0]) in content(producer.clause))
     if len(sure) == 1 and rivals == [name] and (piped or (told and not scalar)):
         yield _Wire(place, sure[0], ONLY_TYPE)
 
@@ -940,11 +1167,6 @@ def _same_unit(given: str, wanted: str) -> bool:
 
     one, other = units(given), units(wanted)
     return not one or not other or one == other
-
-
-_UNIT_OF = {
-    stem(word): member.split()[0] for members in UNITS.values() for member in members for word in member.split()
-}
 
 
 # ---------------------------------------------------------------- the workflow

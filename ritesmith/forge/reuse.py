@@ -473,6 +473,8 @@ def _qualifiers(asked: list[str], stored: list[str]) -> list[str]:
         return []
     found = [word for word in asked if word in QUALIFIERS]
     found += [word for word, noun in pairwise(asked) if word in SELECTORS and noun.endswith("s")]
+    # "Up" says nothing in "sum up", and much in "round the number up".
+    found += re.findall(r"\bround(?:s|ed|ing)?(?: (?!and\b|then\b|to\b)\w+){0,3}? (up|down)\b", " ".join(asked))
     return [
         f"condition: {word!r} is asked for, and the phrase does not say it" for word in found if stem(word) not in said
     ]
