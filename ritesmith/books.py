@@ -158,10 +158,12 @@ class Books:
     ) -> list[Call]:
         """The calls, oldest first: from one day to another (UTC, both included), of a model, with words of an intent.
 
-        InvalidInput for a day that is none.
+        InvalidInput for a day that is none, and for a span that ends before it begins.
         """
         begins = 0.0 if since is None else _day(since).timestamp()
         ends = float("inf") if until is None else (_day(until) + timedelta(days=1)).timestamp()
+        if ends <= begins:
+            raise InvalidInput(f"{until} is before {since}", hint="name the earlier day with --since")
         rows = self.connection.execute(
             "SELECT * FROM model_calls WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR model = ?3)"
             " AND (?4 IS NULL OR instr(lower(intent), lower(?4))) ORDER BY at, id",

@@ -27,6 +27,8 @@ OPENAI = "https://api.openai.com/v1"
 ANSWER_BYTES_MAX = 8_000_000
 """Of one answer as the server sends it. A stream spends some hundred bytes on each token, so this is no large text."""
 PAUSE_SECONDS_MAX = 86_400
+TOKENS_MAX = 1_000_000_000
+"""Of one call; a server that tells more, or less than none, has not counted."""
 KEY_CHARACTERS_MIN = 7
 """Shorter keys are placeholders for local servers ("1", "none", "local"): to mask one would garble every message."""
 
@@ -40,6 +42,8 @@ class ModelSettings(Value):
     """None means the SDK's own default, OpenAI."""
     api_key: SecretStr | None = None
     """None is sent as a placeholder, which local servers ignore."""
+    from_environment: bool = False
+    """OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS are meant for this server, and sent to it."""
     model: str = DEFAULT_MODEL
     timeout_seconds: float = Field(default=120.0, gt=0)
     """Longest silence of the server: to connect, and between two pieces of an answer."""
@@ -96,7 +100,9 @@ def models_of(
     first = around.model_copy(update={**limits, "model": model})
     fallback = []
     for each in settings.fallback.values():
-        server = {} if each.base_url is None else {"base_url": each.base_url, "api_key": _key(each.key, secret)}
+        server: dict[str, Any] = {}
+        if each.base_url is not None:
+            server = {"base_url": each.base_url, "api_key": _key(each.key, secret), "from_environment": False}
         fallback.append(first.model_copy(update={"model": each.model, **server}))
     second = None if settings.second_model is None else first.model_copy(update={"model": settings.second_model})
     return Models(first=first, second=second, fallback=tuple(fallback))
@@ -131,6 +137,7 @@ def settings_from_env(environ: Mapping[str, str]) -> ModelSettings | None:
     return ModelSettings(
         base_url=base_url or None,
         api_key=SecretStr(key) if key else None,
+        from_environment=True,
         model=environ.get("RITESMITH_LLM_MODEL", "").strip() or DEFAULT_MODEL,
     )
 
@@ -143,7 +150,7 @@ def _check_url(base_url: str) -> None:
         good = False
     if not good:
         raise InvalidInput(
-            f"the model server {base_url!r} is not an http or https URL",
+            f"the model server {server_url(base_url)!r} is not an http or https URL",
             hint="set RITESMITH_LLM_BASE_URL to something like http://localhost:8080/v1",
         )
 
@@ -232,6 +239,10 @@ def ask(
         )
     except openai.OpenAIError as error:
         unavailable("refused", str(error), error)
+    if not settings.from_environment:
+        # The SDK takes them from the environment by itself, whatever server it is to ask.
+        client.organization = client.project = None
+        client._custom_headers = {}
     with client, watch:
         while True:
             options = _options(settings, refused)
@@ -491,7 +502,7 @@ def _usage(usage: JSON) -> dict[str, int]:
     return {
         key: count
         for key, count in counts.items()
-        if isinstance(count, int) and not isinstance(count, bool) and count >= 0
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= TOKENS_MAX
     }
 
 
@@ -584,4 +595,9 @@ def _raise_unavailable(
 
 def server_name(settings: ModelSettings) -> str:
     """The server as it may be shown and stored: its URL without credentials."""
-    return re.sub(r"(?<=//)[^/@]*@", "", settings.base_url or "OpenAI")
+    return server_url(settings.base_url or "OpenAI")
+
+
+def server_url(url: str) -> str:
+    """A server's URL without what may be a secret in it: user, password and parameters."""
+    return re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", url)

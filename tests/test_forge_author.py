@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 
 import pytest
@@ -325,8 +326,25 @@ def test_a_request_that_is_refused_for_itself_is_not_repeated_for_ever() -> None
 
 def test_credentials_in_the_server_url_are_not_shown() -> None:
     with pytest.raises(ModelUnavailable) as caught:
-        ask(ModelSettings(base_url="http://me:pw@127.0.0.1:1/v1", max_retries=0), MESSAGES)
+        ask(ModelSettings(base_url="http://me:pw@pw@127.0.0.1:1/v1?key=pw", max_retries=0), MESSAGES)
     assert "pw" not in json.dumps(caught.value.as_dict())
+    with pytest.raises(InvalidInput) as refused:
+        settings_from_env({"RITESMITH_LLM_BASE_URL": "ftp://me:pw@host/v1"})
+    assert "pw" not in json.dumps(refused.value.as_dict())
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by the environment", "by ritesmith.toml"])
+def test_what_the_environment_says_of_one_server_is_sent_to_no_other(
+    monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "hush-org")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "hush-project")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "hush-admin")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gate: hush-gate")
+    with ScriptedAuthor(["hi"]) as author:
+        ask(settings(author, from_environment=named), MESSAGES)
+    said = set(re.findall(r"hush-\w+", repr(author.headers)))
+    assert said == ({"hush-org", "hush-project", "hush-gate"} if named else set())
 
 
 # ---------------------------------------------------------------- the blocks

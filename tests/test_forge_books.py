@@ -57,8 +57,10 @@ def test_a_call_is_written_down_with_its_tokens_and_its_cost(books):
         (ScriptedReply(text="hi", usage=USAGE), "dear", 1000, None),
         (ScriptedReply(text="hi", usage=None), "tiny", None, None),
         (ScriptedReply(text="hi", usage={"prompt_tokens": 10}), "tiny", 10, None),
+        (ScriptedReply(text="hi", usage={"prompt_tokens": 10**20, "completion_tokens": 1}), "tiny", None, None),
+        (ScriptedReply(text="hi", usage={"prompt_tokens": 1.5, "completion_tokens": "1"}), "tiny", None, None),
     ],
-    ids=["no price", "no counts", "half of the counts"],
+    ids=["no price", "no counts", "half of the counts", "too many", "no whole numbers"],
 )
 def test_what_is_not_known_is_none(books, reply, model, tokens, cost):
     with ScriptedAuthor([reply]) as author:
@@ -161,6 +163,8 @@ def test_calls_are_found_by_day_model_and_words(books):
     assert [call.intent for call in books.calls(until="2027-01-15")] == ["Add numbers"]
     with pytest.raises(InvalidInput, match="is no day"):
         books.calls(since="yesterday")
+    with pytest.raises(InvalidInput, match="2027-01-14 is before 2027-01-15"):
+        books.calls(since="2027-01-15", until="2027-01-14")
 
 
 def test_usage_is_shown_by_model_day_and_intent(forge, cli, place):
