@@ -20,6 +20,7 @@ from ritesmith.documents import read_documents
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
 from ritesmith.files import Files
+from ritesmith.grants import hosts_named
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.hosts.base import TOOLS_KEPT_AS
@@ -29,6 +30,7 @@ from ritesmith.models import (
     JSON,
     Artifact,
     ArtifactStatus,
+    CallNode,
     Capability,
     Contract,
     Effect,
@@ -367,9 +369,17 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         }
 
     def contracts_of(self, workflow: Workflow) -> list[Contract]:
-        """The contracts of all published capabilities that a workflow names."""
-        found = (self._find_capability(reference) for reference in _references(workflow))
-        return [capability.contract for capability in found if capability is not None]
+        """The contracts of all published capabilities that a workflow names, and those of what it calls."""
+        found: dict[str, Contract] = {}
+        flows = [workflow]
+        for flow in flows:
+            for reference in _references(flow):
+                capability = self._find_capability(reference)
+                if capability is not None:
+                    found[reference] = capability.contract
+            called = (self._find_workflow(node.workflow) for node in flow.nodes if isinstance(node, CallNode))
+            flows += [each for each in called if each is not None and each not in flows]
+        return list(found.values())
 
     def contract(self, digest: str) -> Contract:
         """The contract of a published capability."""
@@ -636,6 +646,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         *,
         examples: Sequence[Mapping[str, Any]] = (),
         effect: Effect = "write",
+        hosts: Sequence[str] = (),
         name: str | None = None,
         models: Models | None = None,
         rounds: int = ROUNDS,
@@ -648,7 +659,8 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
     ) -> ForgeReport:
         """Turn an intent into a registered artifact: reuse it, compose it, or have a model author it; in that order.
 
-        `examples` are the caller's: they decide. With `explain`, also what need not be looked at is judged and told.
+        `examples` are the caller's: they decide. Of `hosts`, where some are given, no grant of the result may name
+        another. With `explain`, also what need not be looked at is judged and told.
         `on_text` gets each piece of a model's answer as it comes; `review` decides about a draft before it is
         published. Raises ForgeExhausted, whose facts hold the report, when no tier came to anything acceptable, or a
         person refused it; then nothing was published, and the books have what was spent.
@@ -657,7 +669,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
 
         forging = Forging(
             self,
-            read_request(intent, examples, effect, name),
+            read_request(intent, examples, effect, name, hosts),
             models,
             rounds=rounds,
             budget=budget,
@@ -806,6 +818,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
             input=said.input,
             output=said.output,
             effect=artifact.effect,
+            hosts=hosts_named([said] if isinstance(said, Contract) else self.contracts_of(said)),
             score=score,
         )
 

@@ -12,7 +12,10 @@ from ritesmith.books import OverBudgetError
 from ritesmith.drafts import WORKFLOW_FILE, block_of
 from ritesmith.forge.author import CATALOG_ENTRIES, NEIGHBOURS, first_messages, repair_messages
 from ritesmith.forge.blocks import WORKFLOW, Draft, capability_name, merge_draft, parse_draft, render, with_examples
-from ritesmith.models import EFFECT_ORDER, JSON, Artifact, Contract, Finding, Value, Where
+from ritesmith.forge.reuse import not_allowed
+from ritesmith.grants import hosts_named
+from ritesmith.guard.policy import Grant, Subject, decide
+from ritesmith.models import JSON, Artifact, Contract, Finding, HostFunction, Value, Where
 from ritesmith.search import search
 
 if TYPE_CHECKING:
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
 
 EXAMPLES_LEAST = 2
 """Of a capability's own."""
-GRANT_CODES = ("grant_missing", "grant_unused", "unknown_host_function", "outside_grant", "effect_too_wide")
+GRANT_CODES = (
+    *("grant_missing", "grant_unused", "unknown_host_function", "outside_grant"),
+    *("effect_too_wide", "host_not_allowed"),
+)
 RUN_TIME_CODES = ("example_not_met", "not_deterministic")
 _OWN_EXAMPLE = re.compile(r"\$\.examples\[(\d+)\]")
 
@@ -39,8 +45,11 @@ class Authoring:
         held_back = len(self.request.examples) // 3
         self.shown = self.request.examples[: len(self.request.examples) - held_back]
         """Those of the caller's examples that the model may see and a repair is made by; the others decide."""
-        widest = EFFECT_ORDER[self.request.effect]
-        self.catalog = [each for each in self.app.catalog.values() if EFFECT_ORDER[each.effect] <= widest]
+        actions = {each.name: self.action(each) for each in self.app.catalog.values()}
+        self.catalog = [each for each in self.app.catalog.values() if actions[each.name] not in (None, "deny")]
+        """The host functions that a draft may be granted."""
+        self.waits = [each.name for each in self.catalog if actions[each.name] == "approve"]
+        """Those of them with which it waits for a person."""
         self.frozen: dict[str, dict[str, JSON]] = {}
         """Block -> those parts of its contract that a repair must leave as they are."""
 
@@ -68,6 +77,9 @@ class Authoring:
             errors = [finding for finding in findings if finding.severity == "error"]
             if not errors:
                 return self.accept(checked, messages)
+            met = self.forging.met()
+            if met is not None:  # nothing is left to repair
+                return met
             told = {(each.code, str(each.where), each.message) for each in errors}
             if told == before:
                 return "none", f"the model gave the same errors twice: {errors[0].message}", None, ()
@@ -116,14 +128,28 @@ class Authoring:
             neighbours,
             covered=covered,
             gaps=gaps if covered else (),
+            waits=self.waits,
             limits=self.app.policy.limits,
         )
+
+    def action(self, function: HostFunction) -> str | None:
+        """What the policy does with a draft that is granted a host function; None: the request does not allow it.
+
+        What a rule says of narrowed grants only is not in it: that depends on what the draft will name.
+        """
+        if not_allowed(function.effect, (), self.request):
+            return None
+        subject = Subject(source="model", effect=function.effect, grants=(Grant(function=function.name),))
+        return decide(self.app.policy, subject).action
 
     def contract_named(self, name: str) -> Contract | None:
         """The contract of a published capability that may be used here."""
         artifact = self.app.registry.get(name)
-        allowed = EFFECT_ORDER[artifact.effect] <= EFFECT_ORDER[self.request.effect]
-        return self.app.contract(artifact.digest) if allowed else None
+        return self.app.contract(artifact.digest) if self.may_use(artifact) else None
+
+    def may_use(self, artifact: Artifact) -> bool:
+        """Whether the request allows what a published capability does."""
+        return not not_allowed(artifact.effect, hosts_named([self.app.contract(artifact.digest)]), self.request)
 
     def surroundings(self) -> tuple[list[Contract], list[str]]:
         """For the prompt: the contracts of what may be used, nearest first, and the texts of near artifacts.
@@ -134,7 +160,7 @@ class Authoring:
         hits = {hit.digest: place for place, hit in enumerate(search(self.app.connection, intent, 1000))}
         artifacts = self.app.registry.newest("capability")
         artifacts.sort(key=lambda each: (hits.get(each.digest, len(hits)), each.name))
-        allowed = [each for each in artifacts if EFFECT_ORDER[each.effect] <= EFFECT_ORDER[self.request.effect]]
+        allowed = [each for each in artifacts if self.may_use(each)]
         contracts = {each.name: self.app.contract(each.digest) for each in allowed}
         order: dict[str, Contract] = {}
         for contract in list(contracts.values())[:CATALOG_ENTRIES]:

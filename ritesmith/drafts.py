@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ritesmith import hosts
 from ritesmith.forge.blocks import WORKFLOW, Draft, capability_name, parse_draft, render
-from ritesmith.models import EFFECT_ORDER, Capability, Finding, Value, Where
+from ritesmith.forge.reuse import not_allowed
+from ritesmith.grants import hosts_named
+from ritesmith.hosts import effect_of
+from ritesmith.models import Capability, Finding, Value, Where
 from ritesmith.rehearsal import Rehearsal, rehearse_capability, rehearse_workflow
 from ritesmith.runs import user
 
@@ -72,23 +74,21 @@ class Drafts:
         return checked, findings
 
     def too_wide(self, checked: Checked) -> list[Finding]:
-        """A finding for every capability whose effect is wider than the request allows."""
+        """A finding for every capability whose effect is wider than the request allows, or that may speak to others."""
         contracts = [checked.capability.contract] if checked.capability else []
-        file, hint = f"{checked.name}.lua", "drop the grants that it does not need"
+        file, hint = f"{checked.name}.lua", "grant only what is allowed"
         if checked.workflow is not None:
             contracts = self.app.contracts_of(checked.workflow)
-            file, hint = WORKFLOW_FILE, "use a capability without that effect"
-        return [
-            Finding(
-                code="effect_too_wide",
-                where=Where(file=file, path="$.grants" if checked.capability else "$.nodes"),
-                message=f"the effect of '{contract.name}' is {hosts.effect_of(contract)}, at most "
-                f"{self.request.effect} is allowed",
-                hint=hint,
-            )
-            for contract in contracts
-            if EFFECT_ORDER[hosts.effect_of(contract)] > EFFECT_ORDER[self.request.effect]
-        ]
+            file, hint = WORKFLOW_FILE, "use what is allowed instead"
+        where = Where(file=file, path="$.grants" if checked.capability else "$.nodes")
+        findings = []
+        for contract in contracts:
+            effect, named = effect_of(contract), hosts_named([contract])
+            refused = not_allowed(effect, named, self.request)
+            if refused:
+                code = "host_not_allowed" if not not_allowed(effect, (), self.request) else "effect_too_wide"
+                findings.append(Finding(code=code, where=where, message=f"'{contract.name}': {refused}", hint=hint))
+        return findings
 
     def name_taken(self, checked: Checked) -> list[Finding]:
         """A model may not publish a new version of what somebody else made, unless it was asked for by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 from collections import Counter
@@ -28,6 +29,7 @@ from ritesmith.forge.reuse import (
     is_exact,
     judge,
     normalise,
+    not_allowed,
     shared,
 )
 from ritesmith.models import (
@@ -42,7 +44,7 @@ from ritesmith.models import (
     WorkflowExample,
 )
 from ritesmith.notebook import Card, Shown
-from ritesmith.rehearsal import Rehearsal
+from ritesmith.rehearsal import Rehearsal, same
 from ritesmith.search import Hit, search, with_fields
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ Number = TypeVar("Number", int, float)
 CANDIDATES = 10
 CANDIDATES_BY_FIELDS = 30
 FIELDS_MOST = 20
+EXPECTED = ("output", "error", "outcome", "status", "store_after")
+"""What an example says of what comes out; all else in it is given."""
 MAKING = ("composed", "authored")
 """Tiers that publish something new; the others find what is there, and remember the words themselves."""
 GUARDED_STEPS_MIN = 2
@@ -266,10 +270,20 @@ class Forging:
                         self.made = self.report(result, reason, artifact, published)
                         self.remember(self.made, artifact)
                     return made
-            self.candidates.clear()
-            met = self.reuse()
-            if met[2] is not None:
+            met = self.reused_anew()
+            if met is not None:
                 return met
+
+    def met(self) -> Made | None:
+        """What another process has made for the same words meanwhile, if it answers this request; None otherwise."""
+        since, self.decided = self.decided, self.app.registry.last_decision()
+        return self.reused_anew() if self.app.registry.made_since(since, self.request.intent) else None
+
+    def reused_anew(self) -> Made | None:
+        """What the registry holds by now, judged from the beginning; None when nothing in it is proved."""
+        self.candidates.clear()
+        found = self.reuse()
+        return None if found[2] is None else found
 
     def remember(self, report: ForgeReport, artifact: Artifact) -> None:
         """Log the decision; the caller's words find what was made for them, or will once it is approved."""
@@ -438,7 +452,8 @@ class Forging:
         given = self.request.examples
         total = len(given)
         tried = [TriedExample(number=number, result="not run") for number in range(1, total + 1)]
-        if EFFECT_ORDER[candidate.effect] > EFFECT_ORDER[self.request.effect] or contract_fits(candidate, self.request):
+        refused = not_allowed(candidate.effect, candidate.hosts, self.request)
+        if refused or contract_fits(candidate, self.request):
             return Evidence(total=total), tried
         rehearse = self.app.rehearser(artifact)
         messages = []
@@ -601,7 +616,9 @@ def read_example(
         return None, placed
 
 
-def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | None) -> Request:
+def read_request(
+    intent: str, examples: Sequence[Any], effect: Any, name: str | None, hosts: Sequence[str] = ()
+) -> Request:
     """What the caller asks for, with every example at least the shape of one; InvalidInput otherwise."""
     words = intent.strip()
     if len(words) < 3 or not any(letter.isalpha() for letter in words):
@@ -620,7 +637,7 @@ def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | 
                 f"example {index + 1} has no input",
                 hint='an example is {"input": ..., "output": ...} or has an "error"',
             )
-        if not {"output", "error", "outcome", "status", "store_after"} & example.keys():
+        if not example.keys() & set(EXPECTED):
             raise InvalidInput(
                 f"example {index + 1} does not say what should come out",
                 hint='give "output" or "error"; for a workflow also "outcome", "status" or "store_after"',
@@ -629,9 +646,45 @@ def read_request(intent: str, examples: Sequence[Any], effect: Any, name: str | 
         if all(found is None for found, _ in fits):
             wrong = fits[0][1][0]
             raise InvalidInput(f"example {index + 1}: {wrong.where.path} {wrong.message}", hint=wrong.hint)
+    contradicting = contradiction(examples)
+    if contradicting is not None:
+        one, other = contradicting
+        raise InvalidInput(
+            f"examples {one} and {other} contradict each other: what is given is the same, what should come out is not",
+            hint="correct one of them",
+        )
     if effect not in EFFECT_ORDER:
         raise InvalidInput(f"the effect {effect!r} is none", hint="say pure, read or write")
-    return Request(intent=words, examples=tuple(examples), effect=effect, name=name)
+    from ritesmith.hosts.http import HOST_PATTERN
+
+    for host in hosts:
+        if not re.fullmatch(HOST_PATTERN, host):
+            raise InvalidInput(
+                f"{host!r} is no host that a grant can name",
+                hint="write it as in a URL, in lower case, such as api.example.com or api.example.com:8443",
+            )
+    allowed = tuple(dict.fromkeys(hosts))
+    return Request(intent=words, examples=tuple(examples), effect=effect, hosts=allowed, name=name)
+
+
+def contradiction(examples: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """The numbers, from 1, of two examples that nothing could meet together; None when there are none.
+
+    >>> contradiction([{"input": {"n": 1}, "output": {"sum": 2}}, {"input": {"n": 1}, "error": "negative"}])
+    (1, 2)
+    """
+    known: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        given = {key: value for key, value in example.items() if key not in EXPECTED}
+        alike = known.setdefault(json.dumps(given, sort_keys=True), [])
+        for before in alike:
+            one = examples[before]
+            if any(not same(one[key], example[key]) for key in EXPECTED if key in one and key in example):
+                return before + 1, index + 1
+            if any("error" in first and "output" in second for first, second in ((one, example), (example, one))):
+                return before + 1, index + 1
+        alike.append(index)
+    return None
 
 
 def _gaps_told(composition: Composition) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,12 @@ def _granted_effect(declaration: HostFunction, grant: Mapping[str, Any]) -> Effe
         if isinstance(granted, list) and all(value in values for value in granted):
             return "read"
     return declaration.effect
+
+
+def hosts_named(contracts: Iterable[Contract]) -> tuple[str, ...]:
+    """The hosts that the grants of some capabilities name, each once, in alphabetical order."""
+    named = (grant.get("hosts") for contract in contracts for grant in contract.grants.values())
+    return tuple(sorted({str(host) for hosts in named if isinstance(hosts, list) for host in hosts}))
 
 
 def call_effect(declaration: HostFunction, args: JSON) -> Effect:

@@ -9,6 +9,7 @@ from conftest import BOOKS, environment, fingerprint, interrupt, start, until
 from scripted_forge import EXAMPLES, GOOD, INTENT, TEXT, flow, lua, obj
 
 from ritesmith.app import RiteSmith
+from ritesmith.authoring import Authoring
 from ritesmith.errors import StoreError
 from ritesmith.forging import Forging
 from ritesmith.registry import Registry
@@ -267,6 +268,89 @@ def test_a_workflow_of_bundled_writes_is_too_wide_as_well(forge):
     replies = [f"```json\n{json.dumps(notify)}\n```"]
     done = forge.refused(6, "tell somebody something", "--effect", "pure", "--rounds", "0", replies=replies)
     assert "effect_too_wide" in {each["code"] for each in done.json["error"]["report"]["findings"]}
+
+
+def test_what_a_drafted_workflow_calls_counts_as_its_own_effect(forge):
+    steps = [
+        {
+            "id": "go",
+            "kind": "call",
+            "workflow": "orders.refund",
+            "with": {"order_id": {"var": "input.order_id"}},
+            "next": "done",
+        },
+        {"id": "done", "kind": "end", "outcome": "done"},
+    ]
+    sly = {"name": "orders.glance", "intent": "look", "input": obj(order_id=TEXT), "start": "go", "nodes": steps}
+    replies = [f"```json\n{json.dumps(sly)}\n```"]
+    done = forge.refused(6, "look at an order politely", "--effect", "read", "--rounds", "0", replies=replies)
+    assert "effect_too_wide" in {each["code"] for each in done.json["error"]["report"]["findings"]}
+
+
+FETCH = """  local got = http.get_json{url = "https://%s/people"}.json
+  if type(got) ~= "table" or type(got[input.name]) ~= "string" then fail("nobody", "it is not known there") end
+  return { initials = got[input.name] }"""
+
+
+def fetch(host, *names):
+    """A capability that asks a host, and is granted these."""
+    answers = [
+        {
+            **each,
+            "hosts": [
+                {
+                    "call": "http.get_json",
+                    "result": {
+                        "status": 200,
+                        "headers": {},
+                        "json": {each["input"]["name"]: each["output"]["initials"]},
+                    },
+                }
+            ],
+        }
+        for each in EXAMPLES
+    ]
+    text = lua(FETCH % host, grants={"http.get_json": {"hosts": list(names) or [host]}}, examples=answers)
+    return text, answers
+
+
+ONLY = ("--host", "api.example.com", "--host", "b.example.com:8443")
+
+
+def test_a_draft_may_be_granted_the_hosts_that_were_named(forge):
+    text, answers = fetch("api.example.com")
+    done = forge("initials of a person from our service", *ONLY, replies=[text], examples=answers)
+    assert (done.code, done.json["artifact"]) == (0, "text.initials@1"), done
+    asked = json.loads(
+        re.search(r'<data name="request">\n(.*)\n</data>', forge.author.requests[0]["messages"][1]["content"])[1]
+    )
+    assert asked["hosts"] == ["api.example.com", "b.example.com:8443"]
+    assert "http.get_json" in asked["approval"]
+    assert "time.now" not in asked["approval"]
+
+
+@pytest.mark.parametrize("names", [["evil.example.com"], ["api.example.com", "evil.example.com"]])
+def test_a_draft_that_wants_another_host_is_refused(forge, names):
+    text, answers = fetch("api.example.com", *names)
+    done = forge.refused(6, INTENT, *ONLY, "--rounds", "0", replies=[text], examples=answers)
+    report = done.json["error"]["report"]
+    assert report["findings_by_code"].get("host_not_allowed") == 1, report["findings_by_code"]
+
+
+def test_what_asks_another_host_is_not_reused(forge, cli, place):
+    text, answers = fetch("api.example.com")
+    (place / "fetch.lua").write_text(text.removeprefix("```lua\n").removesuffix("```\n"))
+    assert cli("publish", "fetch.lua").code == 0
+    assert forge(INTENT, *ONLY, "--no-model", examples=answers).json["tier"] == "exact"
+    done = forge.refused(6, INTENT, "--host", "b.example.com", "--no-model", examples=answers)
+    tried = {each["ref"]: each["reason"] for each in done.json["error"]["report"]["candidates"]}
+    assert "only b.example.com is allowed" in tried["text.initials@1"]
+
+
+@pytest.mark.parametrize("name", ["*", "127.0.0.1", "API.example.com", "https://api.example.com", ""])
+def test_what_no_grant_can_name_is_no_host(forge, name):
+    done = forge.refused(2, INTENT, "--host", name, replies=[], examples=EXAMPLES)
+    assert "no host that a grant can name" in done.json["error"]["message"]
 
 
 def test_a_budget_that_no_answer_fits_in_asks_nothing(forge):
@@ -743,6 +827,39 @@ def test_two_processes_that_forge_one_intent_at_once_end_with_one_artifact(place
     assert len({each["artifact"] for each in told}) == 1
     assert sorted(each["tier"] for each in told) == ["composed", "exact"]
     assert sum(len(each["published"]) for each in told) == 1
+
+
+def test_what_another_made_while_the_model_was_asked_is_not_repaired_into_a_second_one(forge, monkeypatch):
+    check = Authoring.check
+
+    def late(authoring, draft):
+        if not others:
+            with RiteSmith.open(str(forge.db)) as app:
+                checked = app.check_text(lua().removeprefix("```lua\n").removesuffix("```\n"), "initials.lua")
+                others.append(app.publish_checked(checked, source="person", author="somebody")[0])
+                app.registry.log_decision(INTENT, "authored", others[0].ref, "", {})
+        return check(authoring, draft)
+
+    others = []
+    monkeypatch.setattr(Authoring, "check", late)
+    report = forge(INTENT, replies=[lua(), lua(name="text.second")], examples=EXAMPLES).json
+    assert report["findings_by_code"] == {"name_taken": 1}
+    assert (report["tier"], report["artifact"], report["calls"]) == ("exact", "text.initials@1", 1)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [{"output": {"initials": "XX"}}, {"error": "no_name"}],
+    ids=["another output", "an error"],
+)
+def test_examples_that_contradict_each_other_ask_no_model(forge, second):
+    done = forge.refused(2, INTENT, replies=[], examples=[*EXAMPLES, {"input": EXAMPLES[0]["input"], **second}])
+    assert "examples 1 and 4 contradict each other" in done.json["error"]["message"]
+    assert not forge.author.requests
+
+
+def test_examples_that_say_the_same_twice_do_not_contradict_each_other(forge):
+    assert forge(INTENT, replies=[lua()], examples=[*EXAMPLES, EXAMPLES[0]]).code == 0
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["it answers", "it does not answer"])

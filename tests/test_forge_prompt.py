@@ -239,13 +239,20 @@ def test_host_functions_are_shown_for_their_words_or_because_near_capabilities_u
     assert "(more exist: store.get)" in by_use
 
 
-def test_examples_that_do_not_fit_are_left_out_but_never_the_first() -> None:
-    long = {"input": {"text": "x" * 2000}, "output": {"n": 1}}
-    short = {"input": {"text": "short"}, "output": {"n": 2}}
-    for examples, shown in (((long, short), [long]), ((short, long, short), [short])):
-        text = user(Request(intent="count letters", examples=examples))
-        data = json.loads(text.rpartition('<data name="request">\n')[2].partition("\n</data>")[0])
-        assert data["examples"] == shown
+def shown_of(*lengths: int) -> list[int]:
+    """The lengths of the texts of those examples that are shown, of some with texts so long."""
+    given = tuple({"input": {"text": "x" * each}, "output": {}} for each in lengths)
+    text = first_messages(REQUEST.model_copy(update={"examples": given}), HOSTS, [], [])[1]["content"]
+    return [len(each) for each in re.findall(r"x{10,}", text)]
+
+
+def test_examples_that_do_not_fit_are_left_out() -> None:
+    assert shown_of(1000, 1000, 300) == [1000, 300]
+
+
+def test_of_long_examples_only_the_shortest_is_shown_and_no_huge_one() -> None:
+    assert shown_of(9000, 5000, 7000) == [5000]
+    assert shown_of(100_000, 50_000) == []
 
 
 def test_what_exists_is_given_by_name_and_only_the_gap_is_asked_for() -> None:

@@ -63,6 +63,13 @@ ritesmith.add_command(init)
     show_default=True,
     help="The widest effect that the result may have.",
 )
+@click.option(
+    "--host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A host that its grants may name, and no other; can be repeated [any that the policy allows].",
+)
 @click.option("--name", help="The name that the result must bear.")
 @click.option("--no-model", is_flag=True, help="Reuse and compose only, even when a model is configured.")
 @click.option("--rounds", type=click.IntRange(0, 10), default=3, show_default=True, help="Repairs asked of the model.")
@@ -89,6 +96,7 @@ def forge(
     intent: str,
     examples: str | None,
     effect: Any,
+    hosts: tuple[str, ...],
     name: str | None,
     no_model: bool,
     rounds: int,
@@ -128,6 +136,7 @@ def forge(
                 intent,
                 examples=given,
                 effect=effect,
+                hosts=hosts,
                 name=name,
                 models=None if no_model else app.models(),
                 rounds=rounds,

@@ -19,7 +19,9 @@ NEIGHBOURS = 3
 NEIGHBOUR_CHARACTERS = 1_500
 """Of all neighbours together; one that does not fit is left out."""
 EXAMPLE_CHARACTERS = 1_500
-"""Of the caller's examples; the first is always shown, and those that do not fit decide all the same."""
+"""Of the caller's examples together; those that do not fit decide all the same."""
+LONG_EXAMPLE_CHARACTERS = 12_000
+"""Where none of them fits, of the shortest, which is then shown alone."""
 ERRORS_SHOWN = 4
 FIELDS_SHOWN = 4
 """Of an object inside another one, in the line of a host function."""
@@ -39,6 +41,7 @@ def first_messages(
     *,
     covered: Mapping[str, str] | None = None,
     gaps: Sequence[str] = (),
+    waits: Sequence[str] = (),
     limits: Limits | None = None,
 ) -> list[Message]:
     """The messages that ask for a draft: fixed rules first, so that servers can cache them, then what varies.
@@ -46,7 +49,8 @@ def first_messages(
     `contracts` come best first; ten of them are shown, and how many more there are. Host functions with a wider effect
     than the request allows are left out; of the others those are shown that the request speaks of or that the shown
     capabilities use, and the rest by name. At most three `neighbours` are shown: texts of accepted artifacts, best
-    first. `covered` is a part of the intent -> the capability that does it, `gaps` the other parts. Everything that
+    first. `covered` is a part of the intent -> the capability that does it, `gaps` the other parts. A draft that is
+    granted one of the host functions `waits` waits for a person's approval. Everything that
     somebody else wrote stands inside `<data>` and can't close it.
     """
     shown = contracts[:CATALOG_ENTRIES]
@@ -61,6 +65,11 @@ def first_messages(
     if request.name:
         wanted["name"] = request.name
     wanted["effect"] = request.effect
+    if request.hosts:
+        wanted["hosts"] = list(request.hosts)
+    asked = [name for name in waits if name in {each.name for each in (*likely, *others)}]
+    if asked:
+        wanted["approval"] = asked
     if limits is not None:
         wanted["limits"] = {"fuel": limits.fuel, "host_calls": limits.host_calls, "seconds": limits.deadline_seconds}
     if covered:
@@ -102,11 +111,14 @@ def likely_hosts(
 def _examples_that_fit(examples: Sequence[Mapping[str, Any]]) -> list[JSON]:
     shown: list[JSON] = []
     room = EXAMPLE_CHARACTERS
-    for each in examples:
-        room -= len(json.dumps(each, ensure_ascii=False))
-        if shown and room < 0:
-            break
-        shown.append(dict(each))
+    lengths = [len(json.dumps(each, ensure_ascii=False)) for each in examples]
+    for each, length in zip(examples, lengths, strict=True):
+        if length <= room:
+            shown.append(dict(each))
+            room -= length
+    shortest = min(lengths, default=0)
+    if not shown and 0 < shortest <= LONG_EXAMPLE_CHARACTERS:
+        shown.append(dict(examples[lengths.index(shortest)]))
     return shown
 
 

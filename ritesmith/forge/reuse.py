@@ -39,6 +39,8 @@ class Request(Value):
     """The caller's examples as given: input, and output or error."""
     effect: Effect = "write"
     """The widest effect that the result may have."""
+    hosts: tuple[str, ...] = ()
+    """The only ones that its grants may name; none are given: the policy alone decides."""
     name: str | None = None
     """The name that the result must bear."""
 
@@ -56,6 +58,8 @@ class Candidate(Value):
     input: Schema
     output: Schema | None = None
     effect: Effect
+    hosts: tuple[str, ...] = ()
+    """Those that its grants name."""
     score: float = 0.0
     """Of the text search; it orders candidates and decides nothing."""
     by_words: bool = True
@@ -126,10 +130,21 @@ def _plain(text: str) -> str:
 # ---------------------------------------------------------------- the ladder
 
 
+def not_allowed(effect: Effect, hosts: Sequence[str], request: Request) -> str:
+    """Why a request does not allow such an effect, or grants that name these hosts; empty where it does."""
+    if EFFECT_ORDER[effect] > EFFECT_ORDER[request.effect]:
+        return f"its effect is {effect}, and at most {request.effect} is allowed"
+    others = [host for host in hosts if request.hosts and host not in request.hosts]
+    if others:
+        return f"it is granted {', '.join(others)}, and of hosts only {', '.join(request.hosts)} is allowed"
+    return ""
+
+
 def judge(candidate: Candidate, request: Request, evidence: Evidence) -> Verdict:
     """The tier that a candidate reaches for a request, by the ladder above, and the reason in one sentence."""
-    if EFFECT_ORDER[candidate.effect] > EFFECT_ORDER[request.effect]:
-        return Verdict(tier="none", reason=f"its effect is {candidate.effect}, and at most {request.effect} is allowed")
+    refused = not_allowed(candidate.effect, candidate.hosts, request)
+    if refused:
+        return Verdict(tier="none", reason=refused)
     misfits = tuple(contract_fits(candidate, request))
     if misfits:
         return Verdict(tier="none", reason=f"its contract does not fit: {misfits[0]}", misfits=misfits)

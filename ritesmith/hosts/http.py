@@ -120,9 +120,10 @@ IDEMPOTENT: dict[str, Schema] = {
         "description": "the server does a call with the same Idempotency-Key once; it may then be repeated",
     }
 }
+HOST_PATTERN = rf"{NAME}(:[1-9][0-9]{{0,4}})?"
 HOSTS: Schema = {
     "type": "array",
-    "items": {"type": "string", "maxLength": 259, "pattern": rf"^{NAME}(:[1-9][0-9]{{0,4}})?$"},
+    "items": {"type": "string", "maxLength": 259, "pattern": rf"^{HOST_PATTERN}$"},
     "minItems": 1,
     "uniqueItems": True,
     "description": "names of hosts, in lower case, with the port where the URL says it; no wildcards, no addresses",
