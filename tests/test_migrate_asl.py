@@ -351,3 +351,70 @@ def test_a_capability_that_is_there_is_used_and_needs_no_draft():
     made = imported(CORPUS["one task"], known=lambda name: name == "imported.greet")
     assert (made.lost, dict(made.capabilities)) == ((), {})
     assert nodes_of(made)["greet"]["capability"] == "imported.greet"
+
+
+DOUBLE = "return { a = input.a * 2 }"
+
+
+def test_a_loop_that_never_paused_pauses_now(run, clock):
+    begun = clock.now()
+    states = {
+        "Grow": {**task("double", Next="More"), "Parameters": {"a.$": "$.a"}},
+        "More": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.a", "NumericLessThan": 8, "Next": "Grow"}],
+            "Default": "Over",
+        },
+        "Over": {"Type": "Succeed"},
+    }
+    assert run(machine("Grow", states), {"a": 1}, double=DOUBLE).output == {"a": 8}
+    assert clock.now() - begun == pytest.approx(2)
+
+
+def test_a_loop_in_a_loop_whose_value_cannot_be_told_is_reported():
+    """After the inner way was taken once, what the outer step gives later would no longer be read."""
+    states = {
+        "Grow": {**task("double", Next="More"), "Parameters": {"a.$": "$.a", "b.$": "$.b"}},
+        "More": {
+            "Type": "Choice",
+            "Choices": [
+                {"Variable": "$.a", "NumericLessThan": 3, "Next": "Mend"},
+                {"Variable": "$.b", "NumericLessThan": 5, "Next": "Grow"},
+            ],
+            "Default": "Over",
+        },
+        "Mend": {"Type": "Pass", "Parameters": {"a": 7, "b.$": "$.b"}, "Next": "More"},
+        "Over": {"Type": "Succeed"},
+    }
+    assert any(
+        "what 'mend_document' gave in a round before" in each for each in lost(imported(machine("Grow", states)))
+    )
+    del states["More"]["Choices"][1]
+    assert not any("in a round before" in each for each in lost(imported(machine("Grow", states))))
+
+
+def test_a_map_whose_failure_was_handled_is_imported_without_the_handler(app):
+    """The state that nothing else leads to is left out with it."""
+    inner = {"StartAt": "One", "States": {"One": {"Type": "Pass", "End": True}}}
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Handle"}]
+    definition = {
+        "StartAt": "All",
+        "States": {
+            "All": {"Type": "Map", "ItemsPath": "$.all", "ItemProcessor": inner, "Catch": catch, "End": True},
+            "Handle": {"Type": "Pass", "End": True},
+        },
+    }
+    made = imported(definition)
+    assert "$.States.All.Catch[0] the failure of a map is not handled: it fails the run" in lost(made)
+    assert any("no way leads to 'Handle'" in each.message for each in made.report)
+    drafted = {each: capability_of(text) for each, text in made.capabilities.items()}
+    assert app.checking.check_workflow_value(made.workflow, "m.json", drafted=drafted).errors == ()
+
+
+def test_a_request_without_an_answer_is_told_to_be_unknown():
+    post = {"ApiEndpoint": "https://pay.example.com/a", "Method": "POST"}
+    states = {"Pay": {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Parameters": post, "End": True}}
+    told_of = [each.message for each in imported({"StartAt": "Pay", "States": states}).report]
+    assert any("got no answer" in each for each in told_of)
+    post["Method"] = "GET"
+    assert not any("got no answer" in e.message for e in imported({"StartAt": "Pay", "States": states}).report)

@@ -595,3 +595,17 @@ def test_two_values_of_a_header_are_two_secrets():
     made = imported(graph("keys", nodes))
     assert made.secrets == ("KEYS_X_API_KEY", "KEYS_X_API_KEY_2")
     assert nodes_of(made)["t"]["with"]["headers"] != nodes_of(made)["t"]["compensation"]["with"]["headers"]
+
+
+def test_an_address_that_is_no_host_is_told_once():
+    made = imported_linear("http://127.0.0.1:5003/a", "http://127.0.0.1:5003/b", "http://127.0.0.2/c")
+    assert sum("127.0.0.1:5003=NAME" in each.message for each in made.report) == 1
+    assert sum("127.0.0.2=NAME" in each.message for each in made.report) == 1
+    assert sum("the request cannot be made" in each.message for each in made.report) == 3
+
+
+def imported_linear(*urls):
+    undo = {"url": "https://shop.example.com/undo", "verb": "POST"}
+    steps = [{"name": f"s{n}", "up": {"url": url, "verb": "POST"}, "down": undo} for n, url in enumerate(urls)]
+    given = {"name": "addresses", "version": "1", "failureHandling": RETRY, "steps": steps}
+    return migrate("trama", given, Options())

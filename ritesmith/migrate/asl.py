@@ -29,9 +29,9 @@ from ritesmith.migrate.asl_values import (
     put,
     read,
 )
-from ritesmith.migrate.draft import Draft, Migration, Options, cat, literal, slug, workflow_name
+from ritesmith.migrate.draft import PAUSE_SECONDS, Draft, Migration, Options, cat, literal, slug, workflow_name
 from ritesmith.migrate.graph import in_order, reachable, reversed_edges, unavoidable
-from ritesmith.migrate.http_calls import Call, Requests
+from ritesmith.migrate.http_calls import NO_ANSWER, Call, Requests
 from ritesmith.migrate.source import Source, shown
 from ritesmith.models import JSON, Expression
 
@@ -144,6 +144,10 @@ class _Asl:
         self.ids: dict[str, str] = {}
         self.inner: dict[str, list[_Machine]] = {}
         """State -> the machines within it."""
+        self.left = False
+        """Whether what is read now is read after the state at hand, and not before it."""
+        self.around: dict[int, str] = {}
+        """Number of a machine within a state -> that state."""
         self.item: Doc | None = None
         """The element, where the template of a Map is read."""
 
@@ -177,6 +181,7 @@ class _Asl:
         start = self._entry(machine.start)
         for node in self.draft.nodes:
             self._point(node)
+        self._pause_loops()
         self._general()
         return self.draft.finish(
             intent=comment if len(comment) >= 3 else f"what the state machine of {name} did",
@@ -186,10 +191,20 @@ class _Asl:
             description=origin,
         )
 
+    def _pause_loops(self) -> None:
+        made_by = {state.id: state for state in self.states.values()}
+        made_by |= {self._way_id(key, label): self.states[key] for key, label in self.put_together}
+        for from_, to, id in self.draft.pause_loops():
+            at = made_by[from_].source.path if from_ in made_by else "$"
+            message = f"the loop back to {to!r} pauses for {PAUSE_SECONDS} second; there, it never paused"
+            self.notes.changed(at, message, id)
+
     def _general(self) -> None:
         if any(state.type == "Choice" for state in self.states.values()):
             message = "a comparison of different types fails the run; there, it was false"
             self.notes.changed("$", message)
+        if any(method in ("POST", "PATCH") for method, _, _ in self.requests.kinds):
+            self.notes.changed("$", NO_ANSWER)
         if self.draft.capability_name("document") in self.draft.capabilities:
             self.notes.changed("$", "a document that is put together by a step loses its fields that are null")
         if self.drafts:
@@ -223,7 +238,7 @@ class _Asl:
             state = machine.states.pop(key)
             del self.states[key]
             state.source.all()
-            self.notes.changed(state.source.path, f"no way leads to {state.name!r}, so it never ran; it is left out")
+            self.notes.changed(state.source.path, f"no way leads to {state.name!r}; it is left out")
         return machine
 
     def _language(self, source: Source) -> None:
@@ -282,10 +297,14 @@ class _Asl:
         else:
             source.problem("a state has 'Next', or 'End' that is true")
         for number, catcher in enumerate(source.list("Catch") if source.has("Catch") else ()):
-            if catcher.is_object:
-                way(f"catch {number}", catcher.text("Next", needed=True), catcher.path)
-            else:
+            if not catcher.is_object:
                 catcher.problem("a catcher is an object")
+                continue
+            way(f"catch {number}", catcher.text("Next", needed=True), catcher.path)
+            if kind == "Map":
+                self._error_names(catcher)
+                self.notes.lost(catcher.path, "the failure of a map is not handled: it fails the run")
+                del state.edges[f"catch {number}"]
 
     def _edges(self, machine: _Machine) -> dict[str, list[str]]:
         """State -> the states that follow, those that end the machine left out."""
@@ -335,12 +354,20 @@ class _Asl:
     def _alternatives(self, doc: Phi) -> list[tuple[tuple[str, str] | None, Doc]]:
         """What a Phi may be, each with the way on which it comes; without what leads back to the same."""
         found: list[tuple[tuple[str, str] | None, Doc]] = []
+        for way, each in self._births(doc):
+            if all(each != other for _, other in found):
+                found.append((way, each))
+        return found
+
+    def _births(self, doc: Phi) -> list[tuple[tuple[str, str] | None, Doc]]:
+        """What a Phi may be, with every way on which it comes to be that."""
+        found: list[tuple[tuple[str, str] | None, Doc]] = []
         pending: list[tuple[tuple[str, str] | None, Doc]] = [(None, doc)]
         seen: list[Phi] = []
         while pending:
             way, each = pending.pop(0)
             if not isinstance(each, Phi):
-                if all(each != other for _, other in found):
+                if (way, each) not in found:
                     found.append((way, each))
                 continue
             if each in seen:
@@ -348,7 +375,7 @@ class _Asl:
             seen.append(each)
             if each.state in self.parents:
                 pending.append((None, read(self.parents[each.state], each.path)))
-            pending += [(way, read(self._on(*way), each.path)) for way in self.ways[each.state]]
+            pending += [(before, read(self._on(*before), each.path)) for before in self.ways[each.state]]
         return found
 
     def _expression(self, doc: Doc, *, always: bool = False) -> Expression:
@@ -385,6 +412,12 @@ class _Asl:
     def _one_of(self, doc: Phi) -> Expression:
         """What a Phi is by the way that was taken: the output that is there tells which."""
         found = self._alternatives(doc)
+        written = self._written_again(doc)
+        if written - self.put_together:
+            self.more |= written
+            return None
+        if written:
+            self.notes.lost(self.at, "what was here is written again on the way, and what it was before is not kept")
         if len(found) == 1:
             return self._expression(found[0][1])
         marks = [(way, each) for way, each in found if isinstance(each, Ref) and each.path[0] == "nodes"]
@@ -401,6 +434,13 @@ class _Asl:
             self.order = {node: index for index, node in enumerate(self._order())}
         order = self.order
         marks.sort(key=lambda each: order.get(each[1].path[1] if isinstance(each[1], Ref) else "", -1))
+        stale = self._stale(doc, [each for _, each in marks])
+        if stale:
+            self.notes.lost(
+                self.at,
+                f"what is here depends on the way that was taken last: in a loop, what {stale!r} gave in a round "
+                "before may stand in its place",
+            )
         expression: Expression = self._expression(others[0][1]) if others else None
         chain = marks
         if not others:
@@ -410,6 +450,56 @@ class _Asl:
             assert isinstance(each, Ref)
             expression = {"var": [self._reached(each), expression]}
         return expression
+
+    def _made_by(self) -> dict[str, tuple[str, str]]:
+        """Node -> the way on which its output comes."""
+        made = {self._way_id(*way): way for way in self.put_together}
+        for key, state in self.states.items():
+            ids = (state.id, *(self.ids.get(f"{state.id}_{part}", "") for part in ("callback", "join", "results")))
+            made |= dict.fromkeys(ids, (key, "next"))
+        return made
+
+    def _beyond(self, way: tuple[str, str], without: str = "") -> list[str]:
+        """The states that a way leads to, itself or through others, but for what lies behind `without`."""
+        edges = {key: [to for to in each.edges.values() if to != without] for key, each in self.states.items()}
+        first = self.states[way[0]].edges[way[1]]
+        return [] if first in (_OVER, without) else reachable(edges, first)
+
+    def _stale(self, doc: Phi, marks: Sequence[Doc]) -> str:
+        """A node whose output would be taken though something else came after it; empty where there is none."""
+        made = self._made_by()
+        births = self._births(doc)
+        for number, mark in enumerate(marks):
+            node = mark.path[1] if isinstance(mark, Ref) else ""
+            if node in made:
+                later = self._beyond(made[node])
+                earlier = [way for way, each in births if each != mark and each not in marks[number:]]
+                if any(way is not None and way[0] in later for way in earlier):
+                    return node
+        return ""
+
+    def _written_again(self, doc: Phi) -> set[tuple[str, str]]:
+        """The ways from which a Phi is the output of a node that runs once more before it is read here."""
+        assert self.state is not None
+        head, here, left = self.states[doc.state], self.state, self.left
+        while here.machine.number != head.machine.number:
+            if here.machine.number not in self.around:
+                return set()
+            here, left = self.states[self.around[here.machine.number]], False
+        if here is head and not left:
+            return set()
+        made = self._made_by()
+        found = set()
+        for way, each in self._births(doc):
+            node = each.path[1] if isinstance(each, Ref) and each.path[0] == "nodes" else ""
+            if way is None or node not in made:
+                continue
+            key, label = made[node]
+            again = key == head.key or any(key in self._beyond((head.key, one), head.key) for one in head.edges)
+            behind = self._beyond((key, label), head.key)
+            if again and (here.key in behind or (left and key == here.key and label == "next" and node == here.id)):
+                found.add(way)
+        return found
 
     def _order(self) -> list[str]:
         """The nodes of all states, each after those that come before it, and the steps on ways after their state."""
@@ -576,6 +666,8 @@ class _Asl:
             after = self._result(source, given, result)
         ways = {"next": self._narrowed(source, "OutputPath", after)}
         for number, catcher in enumerate(source.list("Catch") if source.has("Catch") else ()):
+            if f"catch {number}" not in state.edges:
+                continue
             names = self._error_names(catcher)
             name = names[0] if len(names) == 1 and not names[0].startswith("States.") else None
             untold = "a handler is not told what failed" if name is None else ""
@@ -614,6 +706,7 @@ class _Asl:
         around = self.state, self.at
         machine = self._read(source, 1)
         machine.join = self._id(f"{state.id}_join")
+        self.around[machine.number] = state.key
         self.notes.refuse()
         self._follow(machine, given)
         self.state, self.at = around
@@ -668,8 +761,10 @@ class _Asl:
             self.state, self.at, self.before = state, state.source.path, []
             main = getattr(self, f"_emit_{state.type.lower()}")(state)
             self._link(state.key, main)
+            self.left = True
             for label in state.edges:
                 self._emit_way(state, label)
+            self.left = False
 
     def _link(self, key: str, main: str) -> None:
         """Put the steps that are needed before a node there, and note where a state, or a way, begins."""
@@ -1234,10 +1329,6 @@ class _Asl:
         )
         self.draft.node("join", machine.join, policy="all", next=following)
         self._no_retry(source)
-        for number, catcher in enumerate(source.list("Catch") if source.has("Catch") else ()):
-            self._error_names(catcher)
-            self.notes.lost(catcher.path, "the failure of a map is not handled: it fails the run")
-            del state.edges[f"catch {number}"]
         self.notes.same(source.path, "a map over a list", state.id)
         self.notes.once("changed", source.path, f"a list of more than {ITEMS_MAX} elements fails the map")
         self._emit_inner(state)

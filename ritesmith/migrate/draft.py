@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ritesmith.migrate.graph import cycles_back, reachable
 from ritesmith.migrate.source import Difference, Notes
 from ritesmith.models import COUNT_MAX, JSON, Expression, Schema
 
 NODE_LENGTH_MAX = 60
 NAME_LENGTH_MAX = 80
 NAMESPACE = "imported"
+PAUSE_SECONDS = 1
+"""What a loop pauses that never paused before."""
+PAUSING = frozenset({"sleep", "wait", "approval"})
+"""Kinds of nodes that make a loop one that pauses."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
@@ -114,6 +119,30 @@ class Draft:
         """A name in the workflow's namespace: `imported.checkout` has `imported.checkout_post`."""
         return f"{self.name[:NAME_LENGTH_MAX]}_{suffix}"
 
+    def pause_loops(self) -> list[tuple[str, str, str]]:
+        """Put a short sleep into every loop that never pauses, since such a loop is refused; each as the node that the
+        loop leads back from, the node that it leads back to, and the sleep between them."""
+        by_id = {str(node["id"]): node for node in self.nodes}
+        quick = {
+            id: [each for each in _targets(node) if each in by_id and by_id[each]["kind"] not in PAUSING]
+            for id, node in by_id.items()
+            if node["kind"] not in PAUSING
+        }
+        back: set[tuple[str, str]] = set()
+        left = dict(quick)
+        while left:
+            first = next(iter(left))
+            back |= cycles_back(left, first)
+            for each in reachable(left, first):
+                left.pop(each, None)
+        made = []
+        for from_, to in sorted(back):
+            id = self.names.new(f"{from_}_pause")
+            _retarget(by_id[from_], to, id)
+            self.node("sleep", id, seconds=PAUSE_SECONDS, next=to)
+            made.append((from_, to, id))
+        return made
+
     def finish(
         self,
         *,
@@ -150,6 +179,25 @@ class Draft:
             settings.append(f"plain = [{names}]")
         lines = ("[http]", *settings) if settings else ()
         return Migration(workflow, self.capabilities, tuple(self.notes.differences), lines, tuple(sorted(self.secrets)))
+
+
+_TARGETS = ("next", "default", "start", "on_timeout")
+_LISTS = (("cases", "target"), ("on_error", "target"), ("branches", "start"))
+"""Where a node names those that may follow it."""
+
+
+def _targets(node: Mapping[str, Any]) -> list[str]:
+    lists = [each[key] for name, key in _LISTS for each in node.get(name, ())]
+    return [*(node[key] for key in _TARGETS if key in node), *lists]
+
+
+def _retarget(node: dict[str, Any], old: str, new: str) -> None:
+    for at, key in [
+        *((node, key) for key in _TARGETS),
+        *((each, key) for name, key in _LISTS for each in node.get(name, ())),
+    ]:
+        if at.get(key) == old:
+            at[key] = new
 
 
 def input_schema(paths: Mapping[tuple[str, ...], bool]) -> Schema:

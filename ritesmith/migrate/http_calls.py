@@ -16,6 +16,11 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 STATUS_MAX = 499
 """The last status that a request gives; above it, and for 429, it fails."""
 SENSITIVE = re.compile(r"authorization|cookie|token|secret|password|api-?key|credential|signature", re.IGNORECASE)
+NO_ANSWER = (
+    "a POST or PATCH that was sent and got no answer is neither sent again nor handled: the run is unknown until a "
+    "person says what became of it"
+)
+"""What of such requests every import says."""
 OWN_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"}
     | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -141,7 +146,8 @@ class Requests:
                 for each in options.more_hosts:
                     self._reach(scheme, each, call.at)
                 return "", "", []
-            notes.lost(
+            notes.once(
+                "lost",
                 call.at,
                 "the host of the URL comes from data, and a grant names its hosts: say which with --host NAME",
             )
@@ -152,7 +158,7 @@ class Requests:
             notes.once("changed", call.at, f"{written} is {host} here, as --host says", host)
         if not is_host(host):
             hint = f"say which with --host {written}=NAME"
-            notes.lost(call.at, f"{written!r} is no name of a host, and a grant names hosts: {hint}")
+            notes.once("lost", call.at, f"{written!r} is no name of a host, and a grant names hosts: {hint}")
             return None
         self._reach(scheme, host, call.at)
         path, values = _quoted(rest), []

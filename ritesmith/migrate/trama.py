@@ -14,9 +14,19 @@ from typing import Any
 
 from ritesmith.contract import near_miss
 from ritesmith.migrate import capabilities, logic
-from ritesmith.migrate.draft import NO_DEFAULT, Draft, Migration, Missing, Options, slug, var, workflow_name
+from ritesmith.migrate.draft import (
+    NO_DEFAULT,
+    PAUSE_SECONDS,
+    Draft,
+    Migration,
+    Missing,
+    Options,
+    slug,
+    var,
+    workflow_name,
+)
 from ritesmith.migrate.graph import cycles_back, dominators, in_order, reachable, reversed_edges, unavoidable
-from ritesmith.migrate.http_calls import Call, Requests
+from ritesmith.migrate.http_calls import NO_ANSWER, Call, Requests
 from ritesmith.migrate.source import Source, shown
 from ritesmith.migrate.templates import Reference, as_text, json_of, pieces_of, text_of, url_of
 from ritesmith.models import JSON, Expression
@@ -28,8 +38,6 @@ STEPS_MAX = 100_000
 SUCCESS = {"GET": [200], "HEAD": [200], "OPTIONS": [200], "POST": [200, 201, 202]}
 SUCCESS_OTHERS = [200, 202, 204]
 ACCEPTED = [202]
-PAUSE_SECONDS = 1
-"""What a loop pauses that never paused before."""
 _INDEX = re.compile(r"\[(\d+)\]")
 _HOOK = "on success"
 """What comes after the last step: no id of a definition can hold it by accident and matter, as it is only compared."""
@@ -271,7 +279,7 @@ class _Trama:
         for id in [each for each in self.nodes if each not in found]:
             source = self.nodes.pop(id).source
             source.all()
-            self.notes.changed(source.path, f"no way leads to {id!r}, so it never ran; it is left out")
+            self.notes.changed(source.path, f"no way leads to {id!r}; it is left out")
 
     def _find_branches(self) -> None:
         """Which nodes lie in a branch; they end at the join of their split."""
@@ -534,7 +542,8 @@ class _Trama:
         if node.id in self.branch_of:
             self.notes.lost(
                 node.undo.path,
-                "a branch that fails is undone only when the run fails; there, it undid itself at once",
+                "a branch is undone when the run fails, and only then; there, one that failed undid itself at once, "
+                "and one that succeeded was never undone",
                 self.ids[node.id],
             )
         self.notes.same(node.undo.path, f"what undoes {node.id!r}", f"{self.ids[node.id]}.compensation")
@@ -608,28 +617,10 @@ class _Trama:
     # ------------------------------------------------------------ the whole
 
     def _pause_loops(self) -> None:
-        """Put a short sleep into every loop that never pauses, since such a loop is refused."""
-        pausing = {node.id for node in self.nodes.values() if node.kind == "sleep" or node.is_async}
-        quick = {
-            each: [target for target in targets if target not in pausing]
-            for each, targets in self.edges.items()
-            if each not in pausing
-        }
-        by_id = {node["id"]: node for node in self.draft.nodes}
-        for from_, to in sorted(cycles_back(self.edges, self.start)):
-            if from_ not in quick or to in pausing or from_ not in reachable(quick, to):
-                continue
-            id = self.draft.names.new(f"{self.ids[from_]}_pause")
-            self.draft.node("sleep", id, seconds=PAUSE_SECONDS, next=self.ids[to])
-            node, target = by_id[self.ids[from_]], self.ids[to]
-            if node["kind"] == "switch":
-                for case in node["cases"]:
-                    case["target"] = id if case["target"] == target else case["target"]
-                node["default"] = id if node["default"] == target else node["default"]
-            else:
-                node["next"] = id
-            message = f"the loop back to {to!r} pauses for {PAUSE_SECONDS} second; there, it never paused"
-            self.notes.changed(self.nodes[from_].source.path, message, id)
+        given = {id: node for node, id in self.ids.items()}
+        for from_, to, id in self.draft.pause_loops():
+            message = f"the loop back to {given[to]!r} pauses for {PAUSE_SECONDS} second; there, it never paused"
+            self.notes.changed(self.nodes[given[from_]].source.path, message, id)
 
     def _general(self, retry: dict[str, JSON] | None) -> None:
         notes = self.notes
@@ -643,11 +634,7 @@ class _Trama:
                 "ended CORRUPTED at once. A run that was undone ends compensated, and not FAILED",
             )
         if any(kind[0] in ("POST", "PATCH") for kind in self.requests.kinds):
-            notes.changed(
-                "$",
-                "a POST or PATCH that was sent and got no answer is not sent again: the run is unknown until a person "
-                "says what became of it",
-            )
+            notes.changed("$", NO_ANSWER)
 
 
 class _Names:
@@ -667,7 +654,11 @@ class _Names:
         found = pieces_of(template, lambda what: self.notes.lost(at, what))
         if any(isinstance(each, Reference) for each in found) and not self.trama.missing_told:
             self.trama.missing_told = True
-            self.notes.changed("$", "a name in a template that is missing fails the step; there, it was empty text")
+            self.notes.changed(
+                "$",
+                "a name in a template that is missing, or names a list or an object, fails the step; there, it was "
+                "empty text, or what Java prints",
+            )
         raw = {each.raw for each in found if isinstance(each, Reference)}
         if True in raw:
             self.notes.changed(
