@@ -36,7 +36,13 @@ from ritesmith.rehearsal import play_capability, same
 
 TIERS = ("syntax", "names", "host calls", "habits", "contract", "examples", "made inputs", "host failures")
 CALLERS, HELD_BACK, WARNED = "caller's", "held back", "warned"
-COLUMNS = (*TIERS, CALLERS, HELD_BACK, WARNED, "nothing", "stopped")
+HEADINGS = {
+    "syntax": ("syn-", "tax"), "names": ("", "names"), "host calls": ("host", "calls"), "habits": ("hab-", "its"),
+    "contract": ("con-", "tract"), "examples": ("own", "cases"), "made inputs": ("made", "input"),
+    "host failures": ("host", "fails"), CALLERS: ("call-", "er's"), HELD_BACK: ("held", "back"),
+    WARNED: ("only", "warns"), "nothing": ("noth-", "ing"), "stopped": ("stop-", "ped"),
+}  # fmt: skip
+"""The columns, in two lines each, so that the table has room on 100."""
 CALLERS_EXAMPLES, UNSEEN = 6, 2
 MORE_INPUTS = 300
 OPERATORS = {
@@ -216,12 +222,17 @@ def main() -> None:
             if tier in ("", WARNED):
                 survivors.append((mutant, why(app, mutant, original)))
     print(f"seed {given.seed}, {given.count} mutants\n")
-    print(f"{'mutation':18}" + "".join(f"{name:>14}" for name in COLUMNS))
+    for line in zip(*HEADINGS.values(), strict=True):
+        print(f"{'mutation' if line[0] == 'tax' else '':18}" + "".join(f"{word:>6}" for word in line))
     total: Counter[str] = Counter()
     for kind, row in [*sorted(table.items()), ("all", total)]:
         total.update(row if row is not total else {})
         share = 1 - (row[""] + row[WARNED]) / max(1, sum(row.values()))
-        print(f"{kind:18}" + "".join(f"{row[tier]:14}" for tier in (*COLUMNS[:-2], "")) + f"{share:14.0%}")
+        print(
+            f"{kind:18}"
+            + "".join(f"{row[tier]:6}" for tier in (*TIERS, CALLERS, HELD_BACK, WARNED, ""))
+            + f"{share:6.0%}"
+        )
     alike = sum("answers as the original" in reason for _, reason in survivors)
     print(f"\n{len(survivors)} survive; {alike} of them answer as the original wherever they were compared")
     for mutant, reason in survivors if given.survivors else ():
