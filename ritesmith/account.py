@@ -240,10 +240,14 @@ _WORD = re.compile(r"(?:(?<![\w.])[-+])?\w+(?:[-.,:'/@]\w+)*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 NUMBER_WORDS = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10},
-    **{"eleven": 11, "twelve": 12, "dozen": 12, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50},
-    **{"hundred": 100, "thousand": 1000, "million": 1000000, "twice": 2, "half": None, "third": None},
+    **{"eleven": 11, "twelve": 12, "dozen": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16},
+    **{"seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50},
+    **{"sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000, "million": 10**6},
+    **{"billion": 10**9, "twice": 2, "double": 2, "doubled": 2, "thrice": 3, "triple": 3, "tripled": 3},
+    **dict.fromkeys(("half", "third", "quarter", "dozens", "hundreds", "thousands", "millions", "billions")),
 }
-"""Words that are figures. "One" is as often no number at all, and is passed over; a half is never told by a trace."""
+"""Words that are figures. "One" is as often no number at all, and is passed over; halves and hundreds are told by no
+trace but in its own words."""
 
 
 def unsupported(text: str, view: RunView) -> tuple[str, ...]:
@@ -274,7 +278,9 @@ def _figures(text: str) -> Iterator[str]:
 def _plain(text: str) -> str:
     # NFKC turns all digits of the world's scripts into those that are compared; "½" becomes 0.5, and "−" a hyphen.
     text = re.sub(r"[¼-¾⅐-⅞]", lambda match: f" {unicodedata.numeric(match[0]):g}", text)
-    return unicodedata.normalize("NFKC", text).replace("−", "-")
+    text = unicodedata.normalize("NFKC", text).replace("−", "-")
+    # As Python writes large numbers: "1e+22".
+    return re.sub(r"(?<=\d)[eE]\+(?=\d)", "e", text)
 
 
 def _occurs(figure: str, words: set[str], numbers: set[Decimal]) -> bool:
@@ -319,7 +325,8 @@ def _known(view: RunView) -> tuple[set[str], set[Decimal]]:
             elif _DATE.match(word):
                 words.update(_stamped(word))
             else:
-                words.update(part for part in {word, *re.split(r"[-:/@.,_]", word)} if any(map(str.isdigit, part)))
+                parts = {word, *re.split(r"[-:/@.,_]", word)}
+                words.update(part for part in parts if part in NUMBER_WORDS or any(map(str.isdigit, part)))
 
     def walk(value: JSON) -> None:
         if isinstance(value, dict):

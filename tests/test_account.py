@@ -75,6 +75,10 @@ def view(**more):
         ("About 1.2e3 and 1.2345e3.", ("1.2e3",)),
         ("No figure at all, only one word.", ()),
         ("²³ and ½ and 1½", ("23", "0.5")),
+        ("Thirteen of sixty, ninety-nine or a billion.", ("Thirteen", "sixty", "ninety", "billion")),
+        ("Hundreds of them, a quarter of what was doubled.", ("Hundreds", "quarter")),  # 2 stands in the trace
+        ("It tripled and tripled.", ()),
+        ("About 1.2345e+3 and 1e+22.", ("1e22",)),
     ],
 )
 def test_a_figure_that_the_trace_does_not_have_is_found(text, found):
@@ -109,6 +113,12 @@ def test_long_values_are_never_cut_within_a_number():
     assert told.unsupported == ()
     assert "1234567 …" in told.text
     assert "token (a long text), rows a list of several" in told.text
+
+
+def test_large_and_small_numbers_are_told_as_they_stand_in_the_trace():
+    told = accounts.account(view(input={"large": 1e22, "small": 1e-07, "whole": 10**15, "text": "half of sixty-one"}))
+    assert "large 1e+22, small 1e-07, whole 1000000000000000" in told.text
+    assert told.unsupported == ()
 
 
 def test_what_a_terminal_would_obey_is_left_out():
