@@ -93,11 +93,10 @@ def _colours(view: RunView) -> dict[str, str]:
     for step in view.steps:
         if step.kind == "compensation":
             continue
-        node = step.path.rpartition("/")[2].partition("#")[0]
         status = "waiting" if step.status in ("sleeping", "unknown", "retrying") else step.status
         status = "undone" if step.path in view.undone else status
         status = status if status in COLOURS else "failed"
-        colours[node] = max(colours.get(node, "succeeded"), status, key=ORDER.index)
+        colours[step.node] = max(colours.get(step.node, "succeeded"), status, key=ORDER.index)
     return colours
 
 

@@ -272,11 +272,10 @@ def graph(workflow: Workflow, view: RunView) -> Picture:
     visits: dict[str, list[StepView]] = {}
     taken: set[tuple[str, str]] = set()
     for step in view.steps:
-        node = node_of(step)
         if step.kind == "compensation":
             continue
-        visits.setdefault(node, []).append(step)
-        taken.update((node, target) for target in step.next)
+        visits.setdefault(step.node, []).append(step)
+        taken.update((step.node, target) for target in step.next)
     said = {node.id: _said(node, visits.get(node.id, []), view) for node in workflow.nodes}
     found = _ways(workflow)
     first = [workflow.by_id[workflow.start], *(node for node in workflow.nodes if node.id != workflow.start)]
@@ -292,11 +291,6 @@ def graph(workflow: Workflow, view: RunView) -> Picture:
     for box in boxes:
         _draw_box(group, workflow.by_id[box.id], box, placed.centres[box.id], said[box.id])
     return Picture(group, placed.width, placed.height)
-
-
-def node_of(step: StepView) -> str:
-    """The node of which a step is a visit."""
-    return step.path.rpartition("/")[2].removesuffix(saga.UNDO).partition("#")[0]
 
 
 def _ways(workflow: Workflow) -> dict[tuple[str, str], _Way]:

@@ -17,6 +17,9 @@ FORKS = frozenset({"split", "map"})
 IDLE_SHARE, IDLE_SHARE_MAX = 0.4, 0.75
 """Time in which nothing is executed has this share of an axis when, to scale, it would have more than the second."""
 
+WORK_SECONDS_MIN = 0.005
+"""Less work than this is no reason to draw the rest in short: it would look like what took the time."""
+
 
 @dataclass
 class Place:
@@ -149,7 +152,7 @@ class Axis:
         self.begin, self.end = begin, max(end, begin)
         idle = _idle(rows, self.begin, self.end)
         whole, idle_seconds = self.end - self.begin, sum(last - first for first, last in idle)
-        short = IDLE_SHARE_MAX < idle_seconds / whole < 1 if whole else False
+        short = whole - idle_seconds >= WORK_SECONDS_MIN and idle_seconds / whole > IDLE_SHARE_MAX
         self.breaks = idle if short else []
         """Stretches that are drawn in short."""
         edges = sorted({self.begin, self.end, *(moment for each in self.breaks for moment in each)})

@@ -66,6 +66,11 @@ class StepView(Value):
     """The nodes at which the run went on from here."""
     calls: tuple[CallView, ...] = ()
 
+    @property
+    def node(self) -> str:
+        """The id of the node of which this is a visit."""
+        return self.path.rpartition("/")[2].removesuffix(saga.UNDO).partition("#")[0]
+
 
 class WaitingView(Value):
     """What a run waits for, and the command that continues it."""

@@ -334,6 +334,7 @@ REFUSED = {
     "no bundle": (["import", "order.json"], 2, "invalid_input"),
     "a picture of what": (["trace", "r", "--output", "run.svg"], 2, "usage"),
     "a picture that grows": (["trace", "r", "--svg", "--watch"], 2, "usage"),
+    "two pictures at once": (["trace", "r", "--svg", "--html"], 2, "usage"),
     "options of the list": (["runs", "--stuck", "diff", "a", "b"], 2, "usage"),
     "no run to compare": (["runs", "diff", "a", "b"], 3, "not_found"),
     "a file that is there": (["backup", "order.json"], 4, "conflict"),
@@ -935,6 +936,13 @@ def test_a_picture_goes_into_a_new_file_or_over_one_by_force(cli, place):
     assert (place / "run.svg").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert cli("trace", run, "--svg", "--output", "nowhere/run.svg").code == 2
     assert sorted(each.name for each in place.iterdir() if "run" in each.name) == ["run.svg"], "and no part of one"
+
+
+def test_versions_that_differ_are_called_by_their_names(cli):
+    told = cli("runs", "diff", finished(cli), waiting(cli))
+    assert told.code == 1
+    assert "version notify.user@1: null" in told.out
+    assert "$[" not in told.out
 
 
 def test_commands_that_continue_a_run_work_as_they_are_printed(cli, place):

@@ -329,6 +329,19 @@ def test_a_week_of_sleep_is_drawn_in_short_so_that_the_work_is_seen() -> None:
     assert places == sorted(places)
 
 
+def test_steps_that_took_no_time_are_no_wider_than_what_was_waited_for() -> None:
+    play = Play(flow_of_a_week())
+    play.go()
+    play.now += 604_800
+    play.go()
+    play.now += 0.004
+    play.go()
+    seen = trace.view(play.entries, play.workflow)
+    axis = Axis(bars(seen, outline(seen.steps)), begin_of(seen), end_of(seen))
+    assert axis.breaks == []
+    assert axis.at(seen.started_at + 302_400) == pytest.approx(0.5)
+
+
 def test_a_row_shows_work_and_pause_and_a_branch_reaches_around_its_steps() -> None:
     run = mapped()
     seen = trace.view(run.entries, run.workflow)

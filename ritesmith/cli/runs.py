@@ -441,11 +441,9 @@ def runs_diff(app: RiteSmith, before: str, after: str, as_json: bool) -> int:
 @click.argument("run")
 @click.option("--full", is_flag=True, help="Every value whole, and every branch.")
 @click.option("--watch", is_flag=True, help="Tell each step as it happens, until the run has ended.")
-@click.option("--mermaid", "form", flag_value="mermaid", help="The graph with what happened, as Mermaid text.")
-@click.option(
-    "--svg", "form", flag_value="svg", help="The graph with what happened and a Gantt chart, as one SVG file."
-)
-@click.option("--html", "form", flag_value="html", help="Everything as one HTML file that needs nothing else.")
+@click.option("--mermaid", is_flag=True, help="The graph with what happened, as Mermaid text.")
+@click.option("--svg", is_flag=True, help="The graph with what happened and a Gantt chart, as one SVG file.")
+@click.option("--html", is_flag=True, help="Everything as one HTML file that needs nothing else.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it into FILE, which must be new."
 )
@@ -457,7 +455,9 @@ def trace(
     run: str,
     full: bool,
     watch: bool,
-    form: str | None,
+    mermaid: bool,
+    svg: bool,
+    html: bool,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -465,6 +465,10 @@ def trace(
     """Show what happened in RUN, from its journal."""
     from ritesmith.cli import show_runs
 
+    forms = [name for name, wanted in (("mermaid", mermaid), ("svg", svg), ("html", html)) if wanted]
+    if len(forms) > 1:
+        raise click.UsageError(f"--{forms[0]} and --{forms[1]} are two files: ask for one at a time.")
+    form = forms[0] if forms else None
     if form is not None and (full or watch):
         raise click.UsageError(f"--{form} goes with neither --full nor --watch.")
     if output is not None and form is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -230,7 +231,7 @@ def compared(found: RunComparison) -> None:
     out.print(f"run {found.b} differs from run {found.a}:", soft_wrap=True)
     for name, those in (("version", found.definition), ("input", found.input), ("end", found.end)):
         for each in those:
-            out.print(_changed(f"{name} {each.path.removeprefix('$.')}", each), soft_wrap=True)
+            out.print(_changed(f"{name} {_place(each)}", each), soft_wrap=True)
     table = columns("step", found.a, found.b)
     for pair in found.steps:
         mark = Text(pair.path, style="" if pair.same else "bold")
@@ -242,7 +243,13 @@ def compared(found: RunComparison) -> None:
         [first] = [pair for pair in found.steps if pair.path == found.first_difference]
         out.print(f"the first step that differs: {first.path}", soft_wrap=True)
         for each in first.changes:
-            out.print(_changed(f"  {each.path.removeprefix('$.')}", each), soft_wrap=True)
+            out.print(_changed(f"  {_place(each)}", each), soft_wrap=True)
+
+
+def _place(change: Change) -> str:
+    """A JSON path without its root; a single key in brackets, such as a name with a version, as it is."""
+    alone = re.fullmatch(r'\$\["([^"\\]+)"\]', change.path)
+    return alone[1] if alone else change.path.removeprefix("$.")
 
 
 def _changed(what: str, change: Change) -> Text:
