@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from contextlib import closing, contextmanager, suppress
+from unittest.mock import sentinel
 
 import pytest
 import trustme
@@ -30,7 +31,7 @@ CALM = {
     ".": b"250 taken\r\n",
     "QUIT": b"221 bye\r\n",
 }
-STALL, DRIP, ENDLESS = object(), object(), object()
+STALL, DRIP, ENDLESS = sentinel.STALL, sentinel.DRIP, sentinel.ENDLESS
 
 
 class Mailbox:
