@@ -108,6 +108,24 @@ def test_a_draft_that_is_refused_is_not_published(forging, place):
     assert fingerprint(place / "registry.db", without=BOOKS) == before
 
 
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [("printf '\\377' > \"$1\"", "is not UTF-8"), ("exit 3", "Editing failed")],
+    ids=["bytes", "failure"],
+)
+def test_an_editor_that_leaves_no_text_changes_nothing(forging, place, script, told):
+    editor = place / "bad_editor.sh"
+    editor.write_text(f"#!/bin/sh\n{script}\n")
+    editor.chmod(0o755)
+    terminal = forging("--interactive", replies=[lua()], EDITOR=str(editor))
+    terminal.until("[r]efuse")
+    terminal.type("e\n")
+    terminal.until(told)
+    terminal.until("[a]ccept")
+    terminal.type("a\n")
+    assert terminal.close().code == 0
+
+
 def test_what_was_edited_passes_the_guard_again(forging, editor, cli):
     terminal = forging("--interactive", replies=[lua()], EDITOR=editor(lua(BAD)))
     terminal.until("[r]efuse")

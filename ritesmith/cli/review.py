@@ -34,6 +34,9 @@ def ask(proposal: Proposal) -> Answer:
         except click.ClickException as error:
             talk(error.format_message())
             continue
+        except UnicodeDecodeError:
+            talk("what was saved is not UTF-8")
+            continue
         if edited is None or edited == proposal.text:
             talk("nothing was changed")
             continue
