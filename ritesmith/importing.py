@@ -45,7 +45,7 @@ def import_definition(
     the workflow. Raises InvalidInput for what is no such definition, Conflict where a file is there and `force` is
     not given, Rejected where it is to be published and does not pass.
     """
-    text = read_text(file)
+    text = read_text(file).removeprefix("\ufeff")  # what editors and shells of Windows put before it
     if len(text.encode()) > BYTES_MAX:
         raise InvalidInput(f"'{file}' has more than {BYTES_MAX} bytes, which is the most that is imported")
     if name is not None and not re.fullmatch(NAME_PATTERN, name):
@@ -118,7 +118,10 @@ def _written(files: Mapping[Path, str], *, force: bool) -> Iterator[None]:
     """Write all files, and take them back if what follows fails; Conflict where one is there, but with `force`."""
     there = [each for each in files if each.exists()]
     if there and not force:
-        raise Conflict(f"there is a file '{there[0]}' already", hint="remove it, or write over it with --force")
+        published = "publish it, and it is used as it is; or " * ('"not_implemented"' in files[there[0]])
+        raise Conflict(
+            f"there is a file '{there[0]}' already", hint=f"{published}remove it, or write over it with --force"
+        )
     before: dict[Path, bytes | None] = {}
     folders: list[Path] = []
     try:

@@ -145,6 +145,23 @@ def test_a_plan_whose_tools_nobody_has_is_refused_until_that_is_accepted(cli, pl
     assert ran.json["error"]["code"] == "not_implemented"
 
 
+def test_what_a_person_wrote_for_one_plan_is_used_by_the_next(cli, place, definition):
+    plan = {"nodes": [{"id": 0, "tool": "web", "function": "search", "inputs": {"q": "x"}, "depends_on": []}]}
+    assert cli("import", "--from", "smith-dag", definition(plan, "one.json"), "--accept-loss").code == 0
+    written = place / "capabilities/web/search.lua"
+    written.write_text(before := written.read_text().replace("nobody has written yet", "somebody has written"))
+    done = cli("import", "--from", "smith-dag", definition(plan, "two.json"), "--accept-loss")
+    assert done.code == 4
+    assert "publish it, and it is used as it is" in done.err
+    assert cli("publish", str(written)).code == 0
+    assert cli("import", "--from", "smith-dag", "two.json").code == 0
+    assert written.read_text() == before
+
+
+def test_a_byte_order_mark_before_a_definition_is_passed_over(cli, place, definition):
+    assert cli("import", "--from", "trama", definition("\ufeff" + json.dumps(ONE))).code == 0
+
+
 def test_a_definition_without_from_is_told_how(cli, place, definition):
     done = cli("import", definition(ONE))
     assert done.code == 2
