@@ -90,12 +90,13 @@ def ways(node: AnyNode) -> Iterator[tuple[str, str]]:
 def _colours(view: RunView) -> dict[str, str]:
     """Node id -> how its visits went."""
     colours: dict[str, str] = {}
+    not_undone = {each["path"] for each in view.not_undone}
     for step in view.steps:
         if step.kind == "compensation":
             continue
         status = "waiting" if step.status in ("sleeping", "unknown", "retrying") else step.status
         status = "undone" if step.path in view.undone else status
-        status = status if status in COLOURS else "failed"
+        status = status if status in COLOURS and step.path not in not_undone else "failed"
         colours[step.node] = max(colours.get(step.node, "succeeded"), status, key=ORDER.index)
     return colours
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from test_saga import RETRY, Play, end, fail, loop, ok, played, task, undo, workflow
 
-from ritesmith import page, picture, saga, trace
+from ritesmith import diagram, page, picture, saga, trace
 from ritesmith.models import Workflow
 from ritesmith.timeline import Axis, bars, begin_of, end_of, outline
 
@@ -284,6 +284,17 @@ def test_nodes_tell_how_their_visits_went() -> None:
     words = {each.text for each in drawn(undone()).iter(f"{SVG}text")}
     assert any(str(each).startswith("↶ undone") for each in words)
     assert any(str(each).startswith("✗ not undone") for each in words)
+
+
+def test_what_could_not_be_undone_is_no_success_in_mermaid_either() -> None:
+    run = undone()
+    seen = trace.view(run.entries, run.workflow)
+    names = {node.id: f"n{number}" for number, node in enumerate(run.workflow.nodes)}
+    text = diagram.mermaid(run.workflow, seen)
+    [failed] = re.findall(r"class (\S+) failed", text)
+    assert {names[each["path"]] for each in seen.not_undone} <= {*failed.split(",")}
+    [back] = re.findall(r"class (\S+) undone", text)
+    assert {names[path] for path in seen.undone} == {*back.split(",")}
 
 
 def test_the_ways_that_the_run_took_are_told_from_the_others() -> None:
