@@ -57,7 +57,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "settings.md", settings()
     yield (
         ROOT / "ritesmith" / "completion.json",
-        json.dumps(completion_table(command_tree), ensure_ascii=False, indent=1) + "\n",
+        json.dumps(completion_table(command_tree, list(CATALOG)), ensure_ascii=False, indent=1) + "\n",
     )
 
 

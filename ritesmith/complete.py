@@ -79,7 +79,8 @@ def _of_bash(line: str, breaks: str) -> tuple[list[str], int]:
 def _complete(table: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
     """What the last word may become, each with what it is."""
     current, before = words[-1] if words else "", words[:-1]
-    path, place = "", 0
+    path = ""
+    given: list[str] = []
     used: set[str] = set()
     db: str | None = None
     expects: str | None = None
@@ -95,11 +96,12 @@ def _complete(table: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
                 db = value if name == "--db" else db
             elif here["options"].get(name, [None, None])[1]:
                 expects = name
-        elif place == 0 and word in here["commands"]:
+        elif not given and word in here["commands"]:
             path, used = f"{path} {word}".strip(), set()
         else:
-            place += 1
+            given.append(word)
     here = table[path]
+    place = len(given)
     if expects is None and current.startswith("--") and "=" in current:
         expects, _, typed = current.partition("=")
         before_value = expects + "="
@@ -107,7 +109,7 @@ def _complete(table: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
         typed, before_value = current, ""
     if expects is not None:
         kind = here["options"].get(expects, [None, None])[1]
-        return _values(kind, typed, before_value, db, before)
+        return _values(kind, typed, before_value, db, given)
     if current.startswith("-"):
         return [
             (name, about)
@@ -119,11 +121,16 @@ def _complete(table: dict[str, Any], words: list[str]) -> list[tuple[str, str]]:
         found += [(name, about) for name, about in here["commands"].items() if name.startswith(current)]
     arguments = here["arguments"]
     if arguments and (place < len(arguments) or here["many"]):
-        found += _values(arguments[min(place, len(arguments) - 1)], typed, "", db, before)
+        kind = arguments[min(place, len(arguments) - 1)]
+        if kind == "command":
+            about = table.get(" ".join(given), {"commands": {}})["commands"]
+            about = about if given else {**about, "exit-codes": "What each exit code means."}
+            return found + [(name, told) for name, told in about.items() if name.startswith(typed)]
+        found += _values(kind, typed, "", db, given)
     return found
 
 
-def _values(kind: Any, typed: str, head: str, db: str | None, before: list[str]) -> list[tuple[str, str]]:
+def _values(kind: Any, typed: str, head: str, db: str | None, given: list[str]) -> list[tuple[str, str]]:
     if isinstance(kind, list):
         return [(head + each, "") for each in kind if each.startswith(typed)]
     if kind == "folder":
@@ -134,9 +141,13 @@ def _values(kind: Any, typed: str, head: str, db: str | None, before: list[str])
         return [("@" + path, "") for path in _paths(typed[1:])]
     if kind == "input" and not typed:
         return [("@", "a file"), ("-", "stdin")]
+    if kind == "server":
+        return [(head + each, "") for each in _servers(db) if each.startswith(typed)]
+    if kind == "trusted":
+        return [(head + key, name) for key, name in _trusted() if key.startswith(typed)]
     if kind not in KINDS:
         return []
-    found = [(head + value, about) for value, about in _of_registry(kind, typed, db, before)]
+    found = [(head + value, about) for value, about in _of_registry(kind, typed, db, given)]
     # What runs may be a file too.
     return found or ([(f"{FILES}{typed}", "")] if kind == "artifact" else [])
 
@@ -152,48 +163,81 @@ def _paths(typed: str) -> list[str]:
 # ---------------------------------------------------------------- the registry
 
 
+def _begins(column: str) -> str:
+    """As LIKE, but by the index, and every letter means itself."""
+    return f"{column} >= :typed AND {column} < :typed || char(1114111)"
+
+
 QUERIES = {
-    "artifact": "SELECT name, kind || ' ' || status FROM artifacts WHERE name >= ?1 AND name < ?1 || char(1114111)"
-    " GROUP BY name ORDER BY name LIMIT ?2",
-    "of_name": "SELECT name || '@' || version, kind || ' ' || status FROM artifacts WHERE name = ?1"
-    " ORDER BY version DESC LIMIT ?2",
-    "tag": "SELECT name || '@' || tag, 'tag' FROM tags WHERE name = ?1 ORDER BY tag LIMIT ?2",
-    "workflow": "SELECT name, status FROM artifacts WHERE kind = 'workflow' AND name >= ?1"
-    " AND name < ?1 || char(1114111) GROUP BY name ORDER BY name LIMIT ?2",
-    "draft": "SELECT name || '@' || version, 'draft' FROM artifacts WHERE status = 'draft' AND name >= ?1"
-    " AND name < ?1 || char(1114111) ORDER BY name, version LIMIT ?2",
-    "run": "SELECT id, workflow || ' ' || status FROM runs WHERE id >= ?1 AND id < ?1 || char(1114111)"
-    " ORDER BY number DESC LIMIT ?2",
-    "waiting": "SELECT id, workflow || ' ' || status FROM runs WHERE status = 'waiting' AND id >= ?1"
-    " AND id < ?1 || char(1114111) ORDER BY number DESC LIMIT ?2",
-    "namespace": "SELECT DISTINCT namespace, '' FROM store WHERE namespace >= ?1 AND namespace < ?1 || char(1114111)"
-    " ORDER BY namespace LIMIT ?2",
-    "key": "SELECT key, '' FROM store WHERE namespace = ?3 AND key >= ?1 AND key < ?1 || char(1114111)"
-    " ORDER BY key LIMIT ?2",
+    # Of several versions the row is that of the newest.
+    "artifact": "SELECT name, kind || ' ' || status, max(version) FROM artifacts"
+    f" WHERE {_begins('name')} GROUP BY name ORDER BY name",
+    "of_name": "SELECT name || '@' || version, kind || ' ' || status FROM artifacts WHERE name = :name"
+    " ORDER BY version DESC",
+    "tagged": "SELECT name || '@' || tag, 'tag' FROM tags WHERE name = :name ORDER BY tag",
+    "tag": f"SELECT tag, '' FROM tags WHERE name = :before_at AND {_begins('tag')} ORDER BY tag",
+    "workflow": "SELECT name, status, max(version) FROM artifacts WHERE kind = 'workflow'"
+    f" AND {_begins('name')} GROUP BY name ORDER BY name",
+    "draft": "SELECT name || '@' || version, 'draft' FROM artifacts WHERE status = 'draft'"
+    f" AND {_begins('name')} ORDER BY name, version",
+    "area": "SELECT DISTINCT substr(name, 1, instr(name, '.') - 1) AS area, '' FROM artifacts"
+    f" WHERE {_begins('area')} ORDER BY area",
+    "run": "SELECT id, workflow || ' ' || status FROM runs"
+    f" WHERE (:statuses = '' OR instr(:statuses, ' ' || status || ' ')) AND {_begins('id')} ORDER BY number DESC",
+    "node": "SELECT DISTINCT node, '' FROM entries WHERE run = (SELECT max(number) FROM runs WHERE id >= :first"
+    f" AND id < :first || char(1114111)) AND node != '' AND {_begins('node')} ORDER BY id",
+    "namespace": f"SELECT DISTINCT namespace, '' FROM store WHERE {_begins('namespace')} ORDER BY namespace",
+    "key": f"SELECT key, '' FROM store WHERE namespace = :before AND {_begins('key')} ORDER BY key",
 }
-KINDS = {each: [each] for each in QUERIES} | {"target": ["waiting", "draft"]}
+STATUSES = {
+    "open": " pending running sleeping waiting compensating unknown ",
+    "waiting": " waiting sleeping ",  # one branch sleeps, another asks
+    "failed": " failed ",
+    "unknown": " unknown ",
+    "compensation_failed": " compensation_failed ",
+}
+"""Kinds of runs: what a command is given that only some can be given to."""
+KINDS = {each: [each] for each in QUERIES} | {each: [each] for each in STATUSES} | {"target": ["waiting", "draft"]}
 
 
-def _of_registry(kind: str, typed: str, db: str | None, before: list[str]) -> list[tuple[str, str]]:
+def _of_registry(kind: str, typed: str, db: str | None, given: list[str]) -> list[tuple[str, str]]:
     import sqlite3
 
-    kinds = ["of_name", "tag"] if kind == "artifact" and "@" in typed else KINDS[kind]
-    name = typed.partition("@")[0]
+    kinds = ["of_name", "tagged"] if kind == "artifact" and "@" in typed else KINDS[kind]
     file = _registry(db)
     log = f"{file}-wal"
     # Without a log nobody writes, and SQLite would make one, and leave it, only to read.
     alone = "" if os.path.exists(log) and os.path.getsize(log) else "&immutable=1"
     quoted = file.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(f"file:{quoted}?mode=ro{alone}", uri=True, timeout=0.05)
+    before = given[-1] if given else ""
+    values = {"typed": typed, "name": typed.partition("@")[0], "before": before, "first": given[0] if given else ""}
+    values["before_at"] = before.partition("@")[0]
     try:
         found: list[tuple[str, str]] = []
         for each in kinds:
-            wanted = name if each in ("of_name", "tag") else typed
-            parameters = (wanted, MOST, before[-1] if before else "")
-            found += connection.execute(QUERIES[each], parameters[: 3 if "?3" in QUERIES[each] else 2]).fetchall()
+            values["statuses"] = STATUSES.get(each, "")
+            query = QUERIES["run" if each in STATUSES else each]
+            found += [(row[0], row[1]) for row in connection.execute(f"{query} LIMIT {MOST}", values)]
     finally:
         connection.close()
     return [(value, about) for value, about in found if value.startswith(typed)]
+
+
+def _servers(db: str | None) -> list[str]:
+    """The MCP servers that the project names."""
+    import tomllib
+
+    with open(os.path.join(os.path.dirname(_registry(db)), "ritesmith.toml"), "rb") as opened:
+        return list(tomllib.load(opened).get("mcp", {}))
+
+
+def _trusted() -> list[tuple[str, str]]:
+    """The keys of others that are trusted, and what they are called; as `signing.Keys` keeps them."""
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    folder = os.environ.get("RITESMITH_CONFIG") or os.path.join(base, "ritesmith")
+    with open(os.path.join(folder, "trusted.keys"), encoding="utf-8") as opened:
+        return [(key, name) for key, _, name in (line.strip().partition(" ") for line in opened)]
 
 
 def _registry(db: str | None) -> str:

@@ -20,6 +20,7 @@ from ritesmith import complete
 from ritesmith.app import RiteSmith
 from ritesmith.cli.commands import ritesmith as command_tree
 from ritesmith.cli.completion import SCRIPTS, table
+from ritesmith.hosts import CATALOG
 
 BREAKS = " \t\n\"'@><=;|&(:"
 """The characters at which bash breaks words, as it has them by default."""
@@ -84,6 +85,16 @@ def answered(capfd, shell, *words):
         ("ritesmith store get orders ORD-1001", ["ORD-1001"]),
         ("ritesmith run orders.refund --input @ord", ["@order.json"]),
         ("ritesmith check refund_ex", ["refund_examples.json"]),
+        ("ritesmith fmt refund_ex", ["refund_examples.json"]),
+        ("ritesmith hosts http.r", ["http.request"]),
+        ("ritesmith hosts --namespace ht", ["http"]),
+        ("ritesmith new a.b --grant store.p", ["store.put"]),
+        ("ritesmith list --namespace ord", ["orders"]),
+        ("ritesmith store get --json orders ORD-1001", ["ORD-1001"]),
+        ("ritesmith help ru", ["run", "runs"]),
+        ("ritesmith help runs ", ["diff"]),
+        ("ritesmith help exit", ["exit-codes"]),
+        ("ritesmith config show forge.prices.", []),
         ("ritesmith frobnicate ", []),
         ("ritesmith list --kind workflow x y ", []),
     ],
@@ -98,6 +109,39 @@ def test_bash_is_offered_runs_newest_first_and_those_that_wait(bash, cli):
     assert bash("ritesmith trace ") == [second, first]
     assert bash(f"ritesmith trace {first[:6]}") == [first]
     assert bash("ritesmith approve ") == [second]
+
+
+def test_a_command_is_offered_the_runs_that_it_can_be_given(bash, cli):
+    done = cli("run", "stats.average", "--input", '{"numbers": [1]}').run
+    waiting = cli("run", "orders.refund", "--input", "@order.json").run
+    failed = cli("run", "orders.get", "--input", '{"order_id": "NONE"}').run
+    assert bash("ritesmith trace ") == [failed, waiting, done]
+    for command in ("reject", "resume", "cancel", "deliver", "token", "wake"):
+        assert bash(f"ritesmith {command} ") == [waiting], command
+    assert bash("ritesmith retry ") == [failed]
+    assert bash("ritesmith resolve ") == bash("ritesmith compensate ") == []
+    assert bash(f"ritesmith approve {waiting[:8]} --node ap") == ["approve"]
+    assert bash(f"ritesmith fork {waiting} --from ") == ["validate", "policy", "approve"]
+
+
+def test_tags_keys_and_servers_are_offered(bash, cli, place, monkeypatch, tmp_path):
+    cli("tag", "stats.average@1", "stable")
+    assert bash("ritesmith tag stats.average@1 ") == bash("ritesmith tag stats.average st") == ["stable"]
+    (place / "ritesmith.toml").write_text('[mcp.notes]\ncommand = ["notes-server"]\n')
+    assert bash("ritesmith mcp sync ") == ["notes"]
+    key = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
+    cli("trust", "add", key, "--name", "ann")
+    monkeypatch.setattr(sys, "argv", ["ritesmith"])
+    assert complete._trusted() == [(key, "ann")]
+
+
+def test_a_name_is_shown_with_the_status_of_its_newest_version(cli, place):
+    text = cli("show", "stats.average", "--source").out
+    (place / "next.lua").write_text(text.replace("function run(", "local more = 1\nfunction run("))
+    assert cli("publish", "next.lua").code == 0
+    cli("deprecate", "stats.average@1")
+    shown = child("__complete", "fish", "show", "stats.average", folder=place).out.splitlines()
+    assert shown[0] == "stats.average\tcapability active"
 
 
 def test_another_registry_is_completed_from(bash, tmp_path, place):
@@ -175,6 +219,59 @@ def test_a_script_is_one_that_its_shell_can_read(cli, shell, tmp_path):
     subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_itself_offers_what_can_follow(place, shell_environment):
+    lines = ["show orders.ref", "run orders.refund --input @ord", "check refund_ex", "list --kind=wo", "hosts http.r"]
+    script = "ritesmith completion fish | source\n" + "".join(f"complete -C 'ritesmith {each}'\n" for each in lines)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        cwd=place,
+        env=shell_environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    offered = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert offered == ["orders.refund", "@order.json", "refund_examples.json", "--kind=workflow", "http.request"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_itself_completes_what_is_typed(place, shell_environment):
+    """An interactive zsh in which Tab is pressed; what a line has become is seen when it is executed."""
+    (place / "inputs").mkdir()
+    shutil.copy(place / "order.json", place / "inputs" / "one.json")
+    parent, terminal = pty.openpty()
+    with subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        cwd=place,
+        env=shell_environment | {"HOME": str(place)},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        try:
+            for line in (
+                b"autoload -Uz compinit && compinit -u -D && source <(ritesmith completion zsh); echo done-$?\n",
+                b"ritesmith show stats.average@\t --source > shown; echo done-$?\n",
+                # No space behind the folder: the file in it is completed next.
+                b"ritesmith run orders.refund --input @inp\to\t --detach --json > run; echo done-$?\n",
+            ):
+                os.write(parent, line)
+                seen, until = b"", time.monotonic() + 30
+                while b"done-0" not in seen:
+                    assert time.monotonic() < until, seen
+                    if select.select([parent], [], [], 0.1)[0]:
+                        seen += os.read(parent, 4096)
+        finally:
+            process.kill()
+            os.close(parent)
+    assert "stats.average" in (place / "shown").read_text()
+    assert json.loads((place / "run").read_text())["input"] == {"order_id": "ORD-1002"}
+
+
 def test_another_shell_is_refused_with_those_that_there_are(cli):
     done = cli("completion", "bsh")
     assert done.code == 2
@@ -229,12 +326,12 @@ def test_nothing_heavy_is_imported_for_it(place):
 
 def test_the_table_has_the_commands_as_they_are():
     kept = json.loads(Path(complete.TABLE).read_text(encoding="utf-8"))
-    assert kept == table(command_tree), "run: python docs/generate.py"
+    assert kept == table(command_tree, list(CATALOG)), "run: python docs/generate.py"
 
 
 def test_every_kind_of_the_table_can_be_completed():
-    known = {*complete.KINDS, "artifact", "file", "folder", "input", "text", ""}
-    for path, here in table(command_tree).items():
+    known = {*complete.KINDS, "file", "folder", "input", "text", "server", "trusted", "command", ""}
+    for path, here in table(command_tree, list(CATALOG)).items():
         kinds = [*here["arguments"], *(kind for _, kind, _ in here["options"].values() if kind is not None)]
         assert {each for each in kinds if isinstance(each, str)} <= known, path
 

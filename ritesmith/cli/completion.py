@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -29,15 +30,17 @@ ZSH = """\
 # Completion of ritesmith for zsh: source <(ritesmith completion zsh) in ~/.zshrc, behind compinit.
 _ritesmith() {
     local line
-    local -a found
+    local -a found open
     for line in "${(@f)$("${words[1]}" __complete zsh "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         case $line in
             '') ;;
             :files*) _files ;;
             :folders*) _files -/ ;;
+            *[@=/]) open+=("$line") ;;
             *) found+=("$line") ;;
         esac
     done
+    (( ${#open} )) && _describe ritesmith open -S ''
     (( ${#found} )) && _describe ritesmith found
 }
 if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then _ritesmith "$@"; else compdef _ritesmith ritesmith; fi
@@ -83,6 +86,8 @@ KINDS = {"reference": "artifact", "run": "run", "target": "target", "file": "fil
     "output": "file",
     "db": "file",
     "workflow": "workflow",
+    "node": "node",
+    "files": "file",
 }
 """What a parameter of this name is completed with."""
 KINDS_AT = {
@@ -91,21 +96,43 @@ KINDS_AT = {
     ("runs diff", "before"): "run",
     ("runs diff", "after"): "run",
     ("store put", "value"): "input",
-    ("list", "namespace"): "",
+    ("list", "namespace"): "area",
     ("import", "namespaces"): "",
+    ("fork", "node"): "node",
     ("fork", "workflow"): "artifact",
-    ("config show", "name"): list(dict.fromkeys(each.name for each in SETTINGS if "NAME" not in each.name)),
+    ("tag", "tag"): "tag",
+    ("resume", "run"): "open",
+    ("reject", "run"): "waiting",
+    ("deliver", "run"): "open",
+    ("token", "run"): "open",
+    ("wake", "run"): "waiting",
+    ("resolve", "run"): "unknown",
+    ("cancel", "run"): "open",
+    ("retry", "run"): "failed",
+    ("compensate", "run"): "compensation_failed",
+    ("trust add", "key"): "",
+    ("trust remove", "key"): "trusted",
+    ("mcp sync", "servers"): "server",
+    ("help", "words"): "command",
+    ("hosts", "name"): "function",
+    ("hosts", "namespace"): "function area",
+    ("new", "grants"): "function",
+    ("config show", "name"): [each.name for each in SETTINGS if each.name == each.name.lower()],
 }
 """The same where a name means something else in one command."""
 
 
-def table(root: click.Group) -> dict[str, Any]:
-    """What `ritesmith.complete` reads: for each command, by its path, what may follow it.
+def table(root: click.Group, functions: Sequence[str]) -> dict[str, Any]:
+    """What `ritesmith.complete` reads: for each command, by its path, what may follow it. `functions`: of the host.
 
     `commands`: name -> what it does. `options`: spelling -> [what it does, kind of its value or None, whether it may
     stand again]. `arguments`: kinds, in order; `many`: the last may stand again. A kind is a word or a list of choices.
     """
     found: dict[str, Any] = {}
+    known = {
+        "function": list(functions),
+        "function area": [*dict.fromkeys(each.partition(".")[0] for each in functions)],
+    }
 
     def visit(command: click.Command, path: str) -> None:
         inner = getattr(command, "commands", {})
@@ -114,6 +141,7 @@ def table(root: click.Group) -> dict[str, Any]:
         many = False
         for each in command.params:
             kind = _kind(path, each)
+            kind = known.get(kind, kind) if isinstance(kind, str) else kind
             if isinstance(each, click.Option) and not each.hidden:
                 takes = None if each.is_flag or each.count else kind or "text"
                 for spelling in (*each.opts, *each.secondary_opts):
