@@ -64,6 +64,12 @@ def with_header_lines(findings: Sequence[Finding], source: str) -> list[Finding]
     return with_lines(findings, match["json"], source.count("\n", 0, match.start("json")) + 1)
 
 
+def code_of(text: str) -> str:
+    """The Lua of a capability file, without the header; the whole text where it has none."""
+    match = HEADER.match(text)
+    return text[match.end() if match else 0 :].strip("\n")
+
+
 def capability_of(text: str, file: str = "") -> Capability:
     """Read a capability file that is known to be good; InvalidInput with the first finding where it is not."""
     capability, findings = read_capability(text, file)
@@ -73,7 +79,10 @@ def capability_of(text: str, file: str = "") -> Capability:
 
 
 def shape_findings(error: ValidationError, known: Any = (), *, code: str, file: str = "") -> list[Finding]:
-    """One finding per problem that pydantic saw, with the JSON path and, for an unknown field, the near miss."""
+    """One finding per problem that pydantic saw, with the JSON path and, for an unknown field, the near miss.
+
+    `known`: the names that a field may have, or a function from the path of an unknown one to those beside it.
+    """
     findings = []
     problems = error.errors(include_url=False, include_context=False)
     for problem in problems[:FINDINGS_MAX]:
@@ -81,13 +90,15 @@ def shape_findings(error: ValidationError, known: Any = (), *, code: str, file: 
         hint = ""
         if problem["type"] == "extra_forbidden":
             name = str(problem["loc"][-1])
-            near = near_miss(name, known)
+            near = near_miss(name, known(problem["loc"]) if callable(known) else known)
             message = f"unknown field {name!r}"
             hint = f"did you mean {near!r}?" if near else "remove it"
         elif problem["type"] == "missing":
             message = f"the field {str(problem['loc'][-1])!r} is missing"
         elif problem["type"] == "json_invalid":
             message = "it is nested too deeply"
+        elif problem["type"] == "tuple_type":
+            message = f"it must be a list (found {_short(problem.get('input'))})"
         elif problem["type"] == "value_error":
             message = problem["msg"].removeprefix("Value error, ")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +43,29 @@ def read_toml(path: Path, model: type[Model], what: str) -> tuple[Model, str]:
     raise InvalidInput(f"'{path}' can't be used as {what}: {why}", hint="repair or restore the file")
 
 
-def _fields(model: type[Value]) -> list[str]:
-    """Every name that the file may use, in whichever table."""
+def _fields(model: type[Value]) -> Callable[[Sequence[int | str]], list[str]]:
+    """From the path of a field to every name that one in its table may have; where there is no such table, in any."""
     schema = model.model_json_schema()
-    return [name for each in (schema, *schema.get("$defs", {}).values()) for name in each.get("properties", {})]
+    parts = schema.get("$defs", {})
+
+    def tables(of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What a place may hold: itself, or what it refers to."""
+        others = [parts[of["$ref"].rpartition("/")[2]]] if "$ref" in of else of.get("anyOf", ())
+        for each in others:
+            yield from tables(each)
+        yield of
+
+    def inside(of: dict[str, Any], part: int | str) -> Iterator[dict[str, Any]]:
+        for each in tables(of):
+            named = each.get("properties", {}).get(part)
+            yield from (named,) if named else each.get("patternProperties", {}).values()
+            yield from (each[key] for key in ("items", "additionalProperties") if isinstance(each.get(key), dict))
+
+    def beside(path: Sequence[int | str]) -> list[str]:
+        places = [schema]
+        for part in path[:-1]:
+            places = [found for each in places for found in inside(each, part)]
+        there = [name for each in places for table in tables(each) for name in table.get("properties", {})]
+        return there or [name for each in (schema, *parts.values()) for name in each.get("properties", {})]
+
+    return beside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -14,7 +15,7 @@ from ritesmith.errors import InvalidInput
 from ritesmith.grants import call_effect, effect_of, may_repeat
 from ritesmith.hosts import Secrets, outside_grant
 from ritesmith.models import Contract, HostFunction
-from ritesmith.settings import Settings, load_settings
+from ritesmith.settings import FILE, Settings, load_settings
 
 NAMES = {"type": "array", "items": {"type": "string"}}
 FETCH = HostFunction(
@@ -199,3 +200,21 @@ def test_the_effect_of_a_call_is_that_of_its_arguments(args: Any, effect: str, a
 def test_a_call_outside_its_grant_is_told_so(args: Any, words: str | None) -> None:
     refused = outside_grant(FETCH, args, {"hosts": ["a.example"], "secrets": ["OWN"]})
     assert (refused is None) if words is None else words in (refused or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[http]\nportz = [443]", "did you mean 'ports'?"),
+        ("[email]\nprot = 25", "did you mean 'port'?"),
+        ('[sql.sales]\nulr = "sqlite:a.db"', "did you mean 'url'?"),
+        ('[mcp.notes]\ncomand = ["a"]', "did you mean 'command'?"),
+        ('[mcp.notes.tools.find]\nefect = "read"', "did you mean 'effect'?"),
+        ('[forge.fallback.local]\nmodle = "a"', "did you mean 'model'?"),
+        ('[http]\nports = "x"', "it must be a list"),
+    ],
+)
+def test_the_near_miss_is_a_key_of_the_same_table(tmp_path, text, meant):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(InvalidInput, match=re.escape(meant)):
+        load_settings(tmp_path)
