@@ -7,6 +7,7 @@ standard library is imported at the top: what is missing is found by the check t
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -23,7 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ritesmith.errors import ModelUnavailable, NotFound, RiteSmithError, StoreError
+from ritesmith.errors import InvalidInput, ModelUnavailable, NotFound, RiteSmithError, StoreError
 
 if TYPE_CHECKING:
     from ritesmith.model_server import ModelSettings
@@ -115,7 +116,9 @@ def _done(group: str, name: str, check: Callable[[], Found]) -> Check:
     except RiteSmithError as error:
         found = Found("fail", error.message, error.hint)
     except (OSError, sqlite3.Error, subprocess.SubprocessError) as error:
-        found = Found("fail", f"{type(error).__name__}: {error}")
+        full = "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+        fix = "free some space" if full else "see what the system says of it, then run doctor again"
+        found = Found("fail", f"{type(error).__name__}: {error}", fix)
     return Check(group, name, *found, round(time.monotonic() - began, 3))
 
 
@@ -236,7 +239,7 @@ def lua(has: Callable[[str], object]) -> Found:
 
 
 def worker() -> Found:
-    """A worker starts, runs a script that never ends, and is gone once it is killed."""
+    """A worker starts in time, and is gone once it is killed."""
     from ritesmith.sandbox.supervisor import WorkerProcess
 
     began = time.monotonic()
@@ -246,7 +249,8 @@ def worker() -> Found:
     started.kill()
     gone = time.monotonic() - began
     if started.alive:
-        return Found("fail", f"the worker {started.pid} lives on after it was killed")
+        fix = f"end it: kill -9 {started.pid}; and report it: deadlines of scripts do not hold here"
+        return Found("fail", f"the worker {started.pid} lives on after it was killed", fix)
     told = f"ready in {ready * 1000:.0f} ms, gone {gone * 1000:.0f} ms after its kill"
     if ready > START_SECONDS or gone > KILL_SECONDS:
         return Found("warn", told, "this machine is slow or busy; deadlines of scripts may be missed by as much")
@@ -306,7 +310,7 @@ def layers(described: Mapping[str, Any]) -> Found:
     if not missing:
         return Found("pass", told)
     why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-    fix = "only Linux has all; there, allow prctl and seccomp in the container" if missing else ""
+    fix = "only Linux has all; there, allow prctl and seccomp in the container"
     return Found("warn", f"{told}; not active: {why}", fix)
 
 
@@ -329,7 +333,9 @@ def full_text(connect: Callable[[str], sqlite3.Connection]) -> Found:
             found = connection.execute("SELECT count(*) FROM words WHERE words MATCH 'refund'").fetchone()[0]
         except sqlite3.Error as error:
             return Found("fail", f"no FTS5: {error}", "use a Python whose SQLite was built with it")
-    return Found("pass", "FTS5, with stems") if found else Found("fail", "FTS5 does not find a word by its stem")
+    if not found:
+        return Found("fail", "FTS5 does not find a word by its stem", "use a Python whose SQLite is a usual one")
+    return Found("pass", "FTS5, with stems")
 
 
 def folder(place: Place) -> Found:
@@ -505,14 +511,20 @@ def durability(scratch: Path, python: str = sys.executable) -> Found:
         if killed.returncode != -signal.SIGKILL:
             words = killed.stderr.decode(errors="replace").strip().splitlines()
             said = f": {words[-1]}" if words else ""
-            return Found("fail", f"the process of the run ended with exit code {killed.returncode}{said}")
+            told = f"the process of the run ended with exit code {killed.returncode}{said}"
+            return Found("fail", told, "see what it says; runs are not known to outlive their process here")
         interrupted = app.unfinished()
         if len(interrupted) != 1:
-            return Found("fail", f"the run of a killed process is lost ({len(interrupted)} left)", "see the disk")
+            return Found(
+                "fail",
+                f"the run of a killed process is lost ({len(interrupted)} left)",
+                "keep the registry file on a local disk",
+            )
         view = app.drive(interrupted[0])
         counts = {each["key"]: each["value"]["count"] for each in app.documents("doctor")}
     if view.status != "succeeded" or counts != {"first": 1, "second": 1}:
-        return Found("fail", f"after a kill the run {view.status}, and its steps were done {counts} times")
+        told = f"after a kill the run ended as {view.status}, and its steps were done {counts} times"
+        return Found("fail", told, "leave nothing that matters to runs on this disk; report it")
     return Found("pass", "a process was killed in a step, and the run went on: each step was done once")
 
 
@@ -567,7 +579,8 @@ def secrets(folder: Path) -> Found:
     if not file.exists():
         return Found("skip", f"there is no {FILE} beside the registry file")
     names = Secrets(folder, {}).names()
-    return Found("pass", f"'{file}' has mode {stat.S_IMODE(file.stat().st_mode):o} and {len(names)} secrets")
+    mode = f"{stat.S_IMODE(file.stat().st_mode):o}"
+    return Found("pass", f"'{file}' has mode {mode}; in it: {', '.join(names) or 'nothing'}")
 
 
 def signing_key(environment: Mapping[str, str]) -> Found:
@@ -588,6 +601,8 @@ def forge_model(place: Place, live: bool) -> Found:
     from ritesmith.model_server import models_of
     from ritesmith.settings import load_settings
 
+    if not _settings_hold(place.folder):
+        return Found("skip", "see the settings")
     secrets = Secrets(place.folder, place.environment)
     models = models_of(load_settings(place.folder).forge, place.environment, secrets.get)
     if models is None:
@@ -602,6 +617,8 @@ def scripts_model(place: Place, live: bool) -> Found:
     from ritesmith.model_server import ModelSettings
     from ritesmith.settings import load_settings
 
+    if not _settings_hold(place.folder):
+        return Found("skip", "see the settings")
     llm = load_settings(place.folder).llm
     if llm is None:
         return Found("skip", "ritesmith.toml has no [llm]")
@@ -611,6 +628,14 @@ def scripts_model(place: Place, live: bool) -> Found:
     return _reached(
         ModelSettings(base_url=llm.base_url, api_key=SecretStr(key) if key else None, model=llm.model), live
     )
+
+
+def _settings_hold(folder: Path) -> bool:
+    """Whether the settings can be read; what is wrong with them is said once."""
+    try:
+        return settings(folder).status in ("pass", "skip")
+    except InvalidInput:
+        return False
 
 
 def _reached(server: ModelSettings, live: bool) -> Found:

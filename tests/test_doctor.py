@@ -333,7 +333,7 @@ def test_settings_a_policy_and_secrets_that_are_wrong_fail(cli, place):
     done = cli("doctor", "--json")
     assert done.code == 0
     assert "long enough" not in done.out
-    assert "1 secrets" in one(done, "secrets")["message"]
+    assert "in it: MAIL" in one(done, "secrets")["message"]
 
 
 def test_a_variable_that_is_no_setting_is_told():
@@ -376,3 +376,26 @@ def test_the_examined_file_may_be_open_elsewhere(cli, place):
         app.put_document("orders", "NEW", {"a": 1})
         assert one(cli("doctor", "--json"), "verify")["status"] == "pass"
         assert app.document("orders", "NEW")["value"] == {"a": 1}
+
+
+def test_settings_that_are_wrong_are_told_once(cli, place):
+    (place / "ritesmith.toml").write_text("[http]\nportz = [443]\n")
+    done = cli("doctor", "--json")
+    assert [name for name in ("settings", "of the forge", "of scripts") if one(done, name)["status"] == "fail"] == [
+        "settings"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        (OSError(28, "No space left on device"), "free some space"),
+        (sqlite3.OperationalError("database or disk is full"), "free some space"),
+        (OSError(5, "Input/output error"), "see what the system says of it, then run doctor again"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_a_fix(error, fix):
+    def refused():
+        raise error
+
+    assert doctor._done("storage", "commits", refused)[2:5:2] == ("fail", fix)
