@@ -20,6 +20,7 @@ from ritesmith.bundle import (
     seal,
     unseal,
 )
+from ritesmith.contract import code_of
 from ritesmith.db import backup, damage, transaction
 from ritesmith.engine import Clock, Library
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, RiteSmithError, StoreError, Untrusted
@@ -448,15 +449,15 @@ class Artifacts(ABC):
             raise InvalidInput(f"the bundle of '{root.ref}' has {len(data)} bytes; at most {BUNDLE_BYTES_MAX} are read")
         return root, data, len(packed)
 
-    def export_file(self, reference: str, file: Path | None = None) -> dict[str, Any]:
+    def export_file(self, reference: str, file: str | Path | None = None) -> dict[str, Any]:
         """Write that bundle into a file of its own, by default `NAME-VERSION.bundle` here; nothing is overwritten."""
         root, data, count = self.export(reference)
-        target = file or Path(f"{root.name}-{root.version}.bundle")
+        target = Path(file or f"{root.name}-{root.version}.bundle")
         if not write_new(target, data):
             raise Conflict(f"there is a file '{target}' already", hint="remove it, or name another one")
         return {"artifact": root.ref, "file": str(target), "artifacts": count, "bytes": len(data), "key": self.keys.own}
 
-    def import_file(self, file: Path, *, namespaces: Sequence[str] = (), by: str | None = None) -> dict[str, Any]:
+    def import_file(self, file: str | Path, *, namespaces: Sequence[str] = (), by: str | None = None) -> dict[str, Any]:
         """Take over what a bundle brings: all of it, or nothing when anything about it is wrong.
 
         It keeps its names, versions, texts and the signatures of the key that sealed it, which must be trusted; what is
@@ -464,6 +465,7 @@ class Artifacts(ABC):
         had published it. A namespace in which others have published is not entered unless it is among `namespaces`.
         Raises InvalidInput, Untrusted, Rejected with the findings, and Conflict where a name or version is taken.
         """
+        file = Path(file)
         bundle, key = unseal(read_bytes(file, BUNDLE_BYTES_MAX), self.keys, f"the bundle '{file}'")
         person = by or user()
         # Most of the time goes into trying capabilities, which need nothing of what is yet to be written: nobody else
@@ -712,14 +714,14 @@ class Artifacts(ABC):
 
         return self.registry.rebuild(said)
 
-    def backup(self, file: Path) -> dict[str, Any]:
+    def backup(self, file: str | Path) -> dict[str, Any]:
         """Copy the registry into a file of its own, as it stands at this moment, while others use it.
 
         Nothing is overwritten. Raises Conflict when there is such a file, StoreError when it cannot be written.
         """
-        if file.exists():
+        if Path(file).exists():
             raise Conflict(f"there is a file '{file}' already", hint="name another one")
-        size = backup(self.connection, file)
+        size = backup(self.connection, Path(file))
         return {"file": str(file), "bytes": size, "artifacts": len(self.registry.names())}
 
 
@@ -737,7 +739,7 @@ def _code(artifact: Artifact, nodes: JSON) -> str:
     """What of an artifact's text is compared as source: the contract is compared by itself."""
     if artifact.kind == "workflow":
         return json.dumps(nodes, indent=1, ensure_ascii=False, sort_keys=True)
-    return artifact.text.partition("]]")[2].lstrip("\n")
+    return code_of(artifact.text)
 
 
 def _marks(values: Sequence[Any]) -> str:

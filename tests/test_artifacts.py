@@ -19,6 +19,7 @@ from conftest import environment, fingerprint
 
 from ritesmith.app import RiteSmith
 from ritesmith.bundle import signed, unseal
+from ritesmith.cli.console import out
 from ritesmith.errors import Conflict, ForgeExhausted, InvalidInput, NotFound, Rejected, StoreError, Untrusted
 from ritesmith.intake import bundled_files
 from ritesmith.models import Artifact
@@ -351,6 +352,23 @@ def test_a_difference_is_told_by_contract_grants_and_source(app: RiteSmith) -> N
 
 
 # ---------------------------------------------------------------- browsing
+
+
+@pytest.mark.parametrize("width", [60, 80, 119, 120, 200])
+def test_a_list_loses_nothing_on_a_narrow_terminal(cli, monkeypatch, width):
+    monkeypatch.setattr(out, "_width", width)
+    cli("run", "math.percentage_change", "--input", '{"initial": 50, "current": 75}')
+    cli("deprecate", "math.clamp")
+    for words in (("list", "--versions", "--namespace", "math"), ("search", "percentage change of numbers")):
+        shown = cli(*words).out
+        assert max(map(len, shown.splitlines())) <= width
+        if width >= 80:
+            assert "math.percentage_change@1" in shown
+            assert "pure, low" in (shown if width < 120 else "pure, low")
+    listed = cli("list", "--versions", "--namespace", "math").out
+    kinds = "".join(line[: listed.splitlines()[1].index("name")].strip() for line in listed.splitlines())
+    assert "deprecated" in (kinds if width < 120 else listed)
+    assert ("1 use" in listed) == (width < 120)
 
 
 def test_the_list_is_narrowed_and_sorted(app: RiteSmith) -> None:
@@ -926,3 +944,15 @@ def test_an_import_that_is_killed_leaves_nothing_of_it(app: RiteSmith, place: Pa
     with RiteSmith.open(str(other)) as opened:
         assert opened.registry.versions("demo.double") == []
         assert opened.import_file(Path("f.bundle"))["imported"] == ["demo.double@1", "demo.flow@1"]
+
+
+def test_a_header_of_another_level_is_no_part_of_the_code(cli, place):
+    marked = DOUBLE.replace("--[[ capability", "--[=[ capability").replace("\n]]\n", "\n]=]\n")
+    (place / "a.lua").write_text(marked.replace("twice a number", "twice [[a number]]"))
+    assert cli("publish", "a.lua").code == 0
+    shown = cli("show", "demo.double").out
+    assert "function run(input, context)" in shown
+    assert "]=]" not in shown
+    (place / "a.lua").write_text((place / "a.lua").read_text().replace("* 2", "+ input.n"))
+    cli("publish", "a.lua", "--breaking")
+    assert "maximum" not in json.dumps(json.loads(cli("diff", "demo.double", "--json").out)["source"])

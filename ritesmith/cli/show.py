@@ -28,12 +28,15 @@ from ritesmith.cli.console import (
     styled,
     when,
 )
+from ritesmith.contract import code_of
 
 if TYPE_CHECKING:
     from ritesmith.checking import Checked
     from ritesmith.syncing import SyncReport
 
 CANDIDATES_SHOWN = 3
+BESIDE_NAME = 55
+"""Columns that a list of artifacts needs beside their names, so that only intents are folded."""
 
 
 # ---------------------------------------------------------------- registry and forge
@@ -191,21 +194,26 @@ def artifacts(rows: Sequence[Mapping[str, Any]], query: str | None = None) -> No
             err.print(f"nothing shares a word with {escape(repr(query))}")
         return
     scored = "score" in rows[0]
-    table = columns("kind", "name", "intent", "effect, risk", *(["status"] if _some_not_active(rows) else []))
-    if scored:
-        table.add_column("score", justify="right")
-    for column in table.columns:
-        column.no_wrap = column.header != "intent"
+    table = columns("kind", "name", "intent", "effect, risk", *(["score"] if scored else []))
     for row in rows:
-        cells = [row["kind"], f"{row['name']}@{row['version']}", Text(row["intent"]), f"{row['effect']}, {row['risk']}"]
-        if _some_not_active(rows):
-            cells.append(styled(row["status"]))
-        table.add_row(*cells, *([f"{row['score']:.1f}"] if scored else []))
+        score = [f"{row['score']:.1f}"] if scored else []
+        ref, may = f"{row['name']}@{row['version']}", f"{row['effect']}, {row['risk']}"
+        table.add_row(kind_and_status(row), ref, Text(row["intent"]), may, *score)
+    keep_names_whole(table, rows)
     out.print(table)
 
 
-def _some_not_active(rows: Sequence[Mapping[str, Any]]) -> bool:
-    return any(row["status"] != "active" for row in rows)
+def kind_and_status(row: Mapping[str, Any]) -> Text:
+    """What an artifact is, and beneath it its status where that is not the usual one."""
+    kind = Text(row["kind"])
+    return kind if row["status"] == "active" else kind.append("\n").append_text(styled(row["status"]))
+
+
+def keep_names_whole(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Only intents fold, as long as that leaves them some room; on less than that everything does."""
+    roomy = out.width >= max(len(f"{row['name']}@{row['version']}") for row in rows) + BESIDE_NAME
+    for column in table.columns:
+        column.no_wrap = roomy and column.header != "intent"
 
 
 def artifact(details: Mapping[str, Any]) -> None:
@@ -289,8 +297,9 @@ def _body(details: Mapping[str, Any]) -> None:
         examples.add_row(short_json(example["input"], 120), _gives(example))
     out.print(examples)
     if details["kind"] == "capability":
-        code = details["text"].partition("]]\n")[2].strip("\n")
-        out.print(Syntax(code, "lua", theme="ansi_dark", background_color="default", word_wrap=True))
+        out.print(
+            Syntax(code_of(details["text"]), "lua", theme="ansi_dark", background_color="default", word_wrap=True)
+        )
 
 
 def policy(told: Mapping[str, Any]) -> None:
@@ -403,6 +412,9 @@ def words(expression: Any) -> str:
 
 
 def host_functions(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        err.print("no host functions")
+        return
     table = columns("name", "effect", "idempotent", "narrowed by", "description")
     table.columns[0].no_wrap = True
     for row in rows:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from ritesmith.cli.console import columns, counted, err, fields, minute, out, paged, short_json, styled
-from ritesmith.cli.show import findings_table
+from ritesmith.cli.show import findings_table, keep_names_whole, kind_and_status
 
 RISK_STYLE = {"high": "yellow", "critical": "red"}
 WIDE = 120
@@ -22,25 +23,43 @@ def listing(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         err.print("no artifacts")
         return
-    # On a narrow terminal a column stays away when all of it would say the same.
-    wide = out.width >= WIDE
-    status = wide or any(row["status"] != "active" for row in rows)
-    used = wide or any(row["uses"] for row in rows)
-    names = ["kind", "name", "intent", *(["effect", "risk"] if wide else ["effect, risk"])]
-    table = columns(*names, *(["status"] if status else []), *(["uses", "last run"] if used else []))
+    table = _wide_listing(rows) if out.width >= WIDE else _narrow_listing(rows)
+    with paged():
+        out.print(table)
+        out.print(counted(len(rows), "artifact"))
+
+
+def _wide_listing(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = columns("kind", "name", "intent", "effect", "risk", "status", "uses", "last run")
     for column in table.columns:
         column.no_wrap = column.header not in ("name", "intent")
         column.min_width = 20 if column.header in ("name", "intent") else None
     for row in rows:
-        risk = Text(row["risk"], style=RISK_STYLE.get(row["risk"], ""))
-        cells: list[RenderableType] = [row["kind"], f"{row['name']}@{row['version']}", Text(row["intent"])]
-        cells += [row["effect"], risk] if wide else [Text(f"{row['effect']}, ").append_text(risk)]
-        cells += [styled(row["status"])] if status else []
-        cells += [str(row["uses"] or ""), minute(row["last_run_at"])] if used else []
-        table.add_row(*cells)
-    with paged():
-        out.print(table)
-        out.print(counted(len(rows), "artifact"))
+        used = [str(row["uses"] or ""), minute(row["last_run_at"])]
+        table.add_row(
+            row["kind"], _ref(row), Text(row["intent"]), row["effect"], _risk(row), styled(row["status"]), *used
+        )
+    return table
+
+
+def _narrow_listing(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Columns that fit into 80, and fold in less; what only some rows have stands in a line beneath."""
+    table = columns("kind", "name", "intent", "effect, risk")
+    for row in rows:
+        may = Text(f"{row['effect']}, ").append_text(_risk(row))
+        if row["uses"]:
+            may.append(f"\n{counted(row['uses'], 'use')}\n{minute(row['last_run_at'])}")
+        table.add_row(kind_and_status(row), _ref(row), Text(row["intent"]), may)
+    keep_names_whole(table, rows)
+    return table
+
+
+def _ref(row: Mapping[str, Any]) -> str:
+    return f"{row['name']}@{row['version']}"
+
+
+def _risk(row: Mapping[str, Any]) -> Text:
+    return Text(row["risk"], style=RISK_STYLE.get(row["risk"], ""))
 
 
 def tree(told: Mapping[str, Any], side: str) -> None:
