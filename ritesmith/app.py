@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ritesmith import hosts, saga
 from ritesmith.artifacts import Artifacts, denied
@@ -39,6 +39,7 @@ from ritesmith.models import (
     Provenance,
     Source,
     TaskNode,
+    Value,
     Workflow,
 )
 from ritesmith.notebook import Card, Shown
@@ -74,17 +75,22 @@ SEARCH_LIMIT = 10
 DEMO_FILES = ("order.json", "refund_examples.json")
 
 
-class Published(NamedTuple):
+class Published(Shown, Value):
     """What became of a file that was to be published."""
 
     artifact: Artifact
     new: bool
-    same_as: str
+    same_as: str = ""
     """The version that it says again in other words, where it was not published for that; else empty."""
-    twins: tuple[str, ...]
+    twins: tuple[str, ...] = ()
     """Versions under other names that differ only in layout, comments or local names."""
-    breaking: tuple[str, ...]
+    breaking: tuple[str, ...] = ()
     """What it breaks for those who use the version before."""
+
+    def _card(self) -> Card:
+        facts = {"same as": self.same_as, "twins": ", ".join(self.twins), "breaks": "; ".join(self.breaking)}
+        title = f"{self.artifact.ref} ({self.artifact.status}){'' if self.new else ', there already'}"
+        return Card(title, [(name, said) for name, said in facts.items() if said])
 
 
 class RiteSmith(Shown, Artifacts, Runs, Files):
@@ -96,11 +102,11 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         *,
         clock: Clock | None = None,
         new_id: Callable[[], str] | None = None,
-        environment: Mapping[str, str] = os.environ,
+        environment: Mapping[str, str] | None = None,
         keys: Keys | None = None,
     ) -> None:
         self.path = path
-        self.environment = environment
+        self.environment = os.environ if environment is None else environment
         # Who the user is does not depend on the registry that is meant: never `environment`.
         self.keys = keys or Keys.of(os.environ)
         self.clock = clock or SystemClock()
@@ -119,9 +125,9 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
     @classmethod
     def open(
         cls,
-        path: str | None = None,
+        path: str | Path | None = None,
         *,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
         on_install: Callable[[str], None] | None = None,
         **options: Any,
@@ -131,7 +137,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         A file that is not there is made; then `on_install` is told what was put into it. Raises StoreError.
         """
         try:
-            here = folder or Path.cwd()
+            here = Path(folder) if folder else Path.cwd()
         except FileNotFoundError:
             raise NotFound("the folder that this was started in is gone", hint="change to another folder") from None
         around = dict(environment if environment is not None else os.environ)
@@ -318,9 +324,9 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
 
     # ------------------------------------------------------------ guard
 
-    def check_file(self, file: Path) -> Checked:
+    def check_file(self, file: str | Path) -> Checked:
         """Read and check a capability file (.lua) or a workflow file (.json); nothing is written."""
-        return self.check_text(read_text(file), file.name)
+        return self.check_text(read_text(Path(file)), Path(file).name)
 
     def check_text(self, text: str, file: str) -> Checked:
         """The same of the file's text: shape, sense, then trial; a tier with errors ends it."""
@@ -438,7 +444,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
 
     # ------------------------------------------------------------ publishing
 
-    def publish_file(self, file: Path, *, breaking: bool = False, anyway: bool = False) -> Published:
+    def publish_file(self, file: str | Path, *, breaking: bool = False, anyway: bool = False) -> Published:
         """Check a person's file and publish it, when it changes something.
 
         What differs from the version in use only in layout, comments or local names is not published, but `anyway`.
@@ -447,18 +453,18 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         """
         return self._publish_own(self._passed(file), breaking=breaking, anyway=anyway)
 
-    def import_definition(self, source: str, file: Path, **how: Any) -> dict[str, Any]:
+    def import_definition(self, source: str, file: str | Path, **how: Any) -> dict[str, Any]:
         """Turn a definition of another engine into files, and publish them on demand: see `importing`."""
         from ritesmith.importing import import_definition
 
-        return import_definition(self, source, file, **how)
+        return import_definition(self, source, Path(file), **how)
 
     def _publish_own(self, checked: Checked, *, breaking: bool = False, anyway: bool = False) -> Published:
         with transaction(self.connection):
             known = checked.capability is not None and self.registry.has(digest_of_text(checked.capability.source))
             same = None if anyway or known else self.same_as(checked)
             if same is not None:
-                return Published(same, False, same.ref, (), ())
+                return Published(artifact=same, new=False, same_as=same.ref)
             broken = [] if known else self.breaks(checked)
             if broken and not breaking:
                 raise Rejected(
@@ -468,10 +474,10 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
                 )
             artifact, new = self.publish_checked(checked, source="person", author=user())
         twins = self.registry.twins(artifact.canonical, artifact.digest) if new else []
-        others = (each.ref for each in twins if each.name != artifact.name and each.status != "revoked")
-        return Published(artifact, new, "", tuple(others), tuple(broken if new else ()))
+        others = tuple(each.ref for each in twins if each.name != artifact.name and each.status != "revoked")
+        return Published(artifact=artifact, new=new, twins=others, breaking=tuple(broken if new else ()))
 
-    def _passed(self, file: Path) -> Checked:
+    def _passed(self, file: str | Path) -> Checked:
         checked = self.check_file(file)
         return self._sound(checked, str(file))
 
@@ -901,7 +907,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         result: Any = reply.result
         return int(result["version"])
 
-    def init_demo(self, folder: Path) -> dict[str, Any]:
+    def init_demo(self, folder: str | Path) -> dict[str, Any]:
         """Seed the documents of the refund example, and write its files into `folder`; nothing is overwritten."""
         from ritesmith.hosts.store import write_world
 
@@ -909,7 +915,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         world = json.loads((demo / "store.json").read_text(encoding="utf-8"))
         with transaction(self.connection):
             added = write_world(self.connection, world, self.clock.now())
-        written = [name for name in DEMO_FILES if write_new(folder / name, (demo / name).read_bytes())]
+        written = [name for name in DEMO_FILES if write_new(Path(folder) / name, (demo / name).read_bytes())]
         kept = [name for name in DEMO_FILES if name not in written]
         return {"documents": added, "written": written, "kept": kept}
 

@@ -79,7 +79,7 @@ def _connect(
 
 def _only_readable(name: str) -> bool:
     """Whether the file lies there complete, and neither it nor its folder can be written by this process."""
-    file = Path(name)
+    file = Path(name).absolute()
     unfinished = file.with_name(file.name + "-wal")
     return (
         file.is_file()
@@ -103,7 +103,7 @@ def _empty_registry() -> bytes:
         return template.serialize()
 
 
-def find_db(given: str | None, folder: Path, environment: dict[str, str] | os._Environ[str]) -> Path:
+def find_db(given: str | Path | None, folder: Path, environment: dict[str, str] | os._Environ[str]) -> Path:
     """Which registry file is meant: `--db`, `RITESMITH_DB`, the nearest `registry.db` upward, else `./registry.db`."""
     chosen = given or environment.get("RITESMITH_DB")
     if chosen:
@@ -457,6 +457,9 @@ def store_error(name: str, error: sqlite3.Error) -> StoreError:
         return StoreError(f"'{name}' cannot be written: {text}", hint="make it writable, or name another with --db")
     if "unable to open" in text:
         folder = Path(name).resolve().parent
+        if Path(name).is_dir():
+            file = Path(name) / "registry.db"
+            return StoreError(f"'{name}' cannot be opened: it is a folder", hint=f"name the file: --db '{file}'")
         if not folder.is_dir():
             return StoreError(f"'{name}' cannot be opened: there is no folder '{folder}'", hint="make the folder first")
         return StoreError(

@@ -27,6 +27,7 @@ from ritesmith.models import (
     WaitNode,
     Workflow,
 )
+from ritesmith.notebook import Card, Shown
 
 PATHS_MAX = 100
 STEPS_MAX = 20_000
@@ -57,7 +58,7 @@ class Path(Value):
     undone: tuple[str, ...] = ()
 
 
-class DryRun(Value):
+class DryRun(Shown, Value):
     """All paths that were walked, and what they left out."""
 
     paths: tuple[Path, ...]
@@ -67,6 +68,12 @@ class DryRun(Value):
     """Choices that no path took, as `node: choice`."""
     not_reached: tuple[str, ...] = ()
     """Nodes that no path came to."""
+
+    def _card(self) -> Card:
+        missed = {"left out": self.left_out, "not taken": len(self.not_taken), "not reached": len(self.not_reached)}
+        title = ", ".join([f"{len(self.paths)} paths", *(f"{count} {what}" for what, count in missed.items() if count)])
+        rows = [(" → ".join(each.nodes), f"{each.status} {each.outcome or each.error}".strip()) for each in self.paths]
+        return Card(title, (), ("nodes", "ends"), rows)
 
 
 Option = tuple[str, Callable[[], saga.Record]]

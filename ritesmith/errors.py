@@ -36,6 +36,8 @@ class RiteSmithError(Exception):
         self.message = message
         self.hint = hint
         self.facts = facts
+        if hint:
+            self.add_note(f"Hint: {hint}")  # which a traceback shows
 
     def as_dict(self) -> dict[str, Any]:
         """The error as one JSON object, for `--json` and other faces."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ritesmith.errors import Conflict, InvalidInput, Rejected
-from ritesmith.intake import read_text, write_new
+from ritesmith.intake import make_folder, read_text, write_new
 from ritesmith.models import JSON, Artifact, HostFunction
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Files(ABC):
         workflow: bool = False,
         grants: Sequence[str] = (),
         intent: str = "",
-        file: Path | None = None,
+        file: str | Path | None = None,
     ) -> Path:
         """Make the file of a new capability or workflow from a template, which passes `check_file`; return its path.
 
@@ -88,22 +88,22 @@ class Files(ABC):
         for grant in grants:
             self.host_function(grant)
         text = self.workbench.begun(name, intent, [self.catalog[each] for each in grants], workflow=workflow)
-        path = file or _place_of(name, ".json" if workflow else ".lua")
+        path = Path(file) if file else _place_of(name, ".json" if workflow else ".lua")
         if not path.parent.is_dir():
             if file is not None:
                 raise InvalidInput(f"there is no folder '{path.parent}'", hint="make it first")
-            path.parent.mkdir(parents=True)
+            make_folder(path.parent)
         if not write_new(path, text.encode()):
             raise Conflict(f"'{path}' is there already", hint="choose another name, or another file with --output")
         return path
 
-    def test_file(self, file: Path) -> Tested:
+    def test_file(self, file: str | Path) -> Tested:
         """Run the examples of a capability or workflow file, each in its own throw-away world, and report.
 
         Of each example: whether it is met, and if not the first difference. Of the file: what the trial looked at, the
         head-room of each limit, and which lines (of a workflow: nodes) no example came to. Nothing is written.
         """
-        return self.test_text(read_text(file), str(file))
+        return self.test_text(read_text(Path(file)), str(file))
 
     def test_text(self, text: str, file: str) -> Tested:
         """The same of the file's text; what `file` ends in tells what it is.
@@ -155,10 +155,10 @@ class Files(ABC):
             raise Rejected(f"'{file}' does not compile", findings=[objection.model_copy(update={"where": where})])
         return format_capability(text, file)
 
-    def format_files(self, files: Sequence[Path], *, check: bool = False) -> list[Formatted]:
+    def format_files(self, files: Sequence[str | Path], *, check: bool = False) -> list[Formatted]:
         """Lay files out in place, or with `check` only tell which would change. One that cannot be: none is written."""
         texts = {}
-        for file in files:
+        for file in map(Path, files):
             if file.suffix not in SUFFIXES:
                 raise InvalidInput(f"'{file}' is neither a capability (.lua) nor a workflow (.json)")
             before = read_text(file)
@@ -188,4 +188,5 @@ def _replace(file: Path, text: str) -> None:
     except OSError as error:
         raise InvalidInput(f"'{file}' cannot be written: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():
+            part.unlink()

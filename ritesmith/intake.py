@@ -59,8 +59,17 @@ def write_new(file: Path, data: bytes, *, force: bool = False) -> bool:
     except OSError as error:
         raise InvalidInput(f"'{file}' cannot be written: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():  # on what can only be read, deleting nothing is an error too
+            part.unlink()
     return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if there are none. InvalidInput where it cannot be one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"'{folder}' cannot be made a folder: {error.strerror}") from None
 
 
 def decode(data: bytes, what: str) -> str:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ritesmith.notebook import Card, Shown
+
 JSON: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list of these, or dict from str to these."""
 
@@ -586,7 +588,7 @@ class Provenance(Value):
     lua_version: str = ""
 
 
-class Artifact(Value):
+class Artifact(Shown, Value):
     """The stored bytes of one capability or workflow, named by the sha256 of its text."""
 
     digest: str
@@ -611,6 +613,10 @@ class Artifact(Value):
     def ref(self) -> str:
         """`name@version`."""
         return f"{self.name}@{self.version}"
+
+    def _card(self) -> Card:
+        facts = [("digest", self.digest), ("source", self.provenance.source), ("author", self.provenance.author)]
+        return Card(f"{self.ref} {self.kind}, {self.status}, {self.effect}, risk {self.risk}", facts)
 
 
 # ---------------------------------------------------------------- runs

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ritesmith.errors import InvalidInput
-from ritesmith.intake import write_new
+from ritesmith.intake import make_folder, write_new
 from ritesmith.settings import FILE
 from ritesmith.settings_table import commented_file
 
@@ -73,14 +72,6 @@ def files() -> dict[str, str]:
         "workflows/README.md": WORKFLOWS,
         ".gitignore": IGNORED,
     }
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for a project, if there is none. InvalidInput where it cannot be one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"'{folder}' cannot be made a folder: {error.strerror}") from None
 
 
 def make_files(folder: Path) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 from ritesmith import saga
 from ritesmith.errors import JournalMismatch
 from ritesmith.models import JSON, Capability, Entry, HostReply, Limits, Outcome, Value, Workflow
+from ritesmith.notebook import Card, Shown
 from ritesmith.step import Runner, execute_step
 
 TOLD = frozenset(
@@ -45,7 +46,7 @@ class Difference(Value):
     now: JSON = None
 
 
-class Replay(Value):
+class Replay(Shown, Value):
     """What a replay came to."""
 
     run: str
@@ -63,6 +64,12 @@ class Replay(Value):
     def same(self) -> bool:
         """Whether everything came out as recorded."""
         return not self.differences
+
+    def _card(self) -> Card:
+        found = "the same" if self.same else f"{len(self.differences)} differences"
+        rows = [(each.seq, each.node, each.what, each.recorded, each.now) for each in self.differences]
+        title = f"of {self.run}: {found}, {self.entries} entries, {self.scripts} scripts"
+        return Card(title, (), ("entry", "node", "what", "recorded", "now"), rows)
 
 
 def replay(

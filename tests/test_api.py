@@ -229,6 +229,9 @@ def test_values_can_be_read_in_one_line_and_are_tables_in_a_notebook(smith):
         (smith.test_text(text, "a.lua"), "<Tested capability 'math.clamp' passed: ", "coverage"),
         (smith.fuel("math.clamp"), "<FuelReport 'math.clamp' ok: fuel ", "function run"),
         (smith.check_text(broken, "a.lua"), "<Checked capability 'math.clamp': 6 errors", "does not fit"),
+        (smith.registry.get("math.clamp"), "<Artifact math.clamp@1 capability, active, pure, risk low>", "bundled"),
+        (smith.replay(view.run), f"<Replay of {view.run}: the same, ", ""),
+        (smith.dry_run_of("orders.refund", {"order_id": "ORD-1"}), "<DryRun ", "validate → policy"),
         (smith.run("text.slugify", {"text": "<b>value</b>"}), "<RunView ", "&lt;b&gt;value&lt;/b&gt;"),
     ]
     for value, line, within in shown:
@@ -253,3 +256,11 @@ def test_a_value_of_many_rows_is_cut_in_a_notebook(smith):
 def test_errors_are_caught_by_their_names(smith):
     with pytest.raises(InvalidInput):
         smith.run("stats.average", {})
+
+
+def test_the_help_of_a_class_says_nothing_of_the_environment(monkeypatch):
+    program = "from ritesmith import RiteSmith; help(RiteSmith)"
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-hidden", "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "class RiteSmith" in done.stdout
+    assert "sk-hidden" not in done.stdout

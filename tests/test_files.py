@@ -347,7 +347,7 @@ def test_files_are_laid_out_in_place_once(cli, place):
     assert (place / "a.lua").stat().st_mode & 0o777 == 0o640
     assert (place / "b.json").read_text() == '{\n  "name": "a.b",\n  "intent": "x"\n}\n'
     before = (place / "a.lua").stat().st_mtime_ns
-    assert cli("fmt", "a.lua", "b.json").err.startswith("2 of 2 files are laid out already")
+    assert cli("fmt", "a.lua", "b.json").err.startswith("2 of 2 were laid out already")
     assert (place / "a.lua").stat().st_mtime_ns == before
     assert sorted(each.name for each in place.glob(".a*")) == []
 
@@ -457,3 +457,22 @@ def test_a_program_gets_one_object_for_each_save(place):
         interrupt(process)
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_every_verb_on_files_takes_a_path_as_text(app, tmp_path):
+    file = str(tmp_path / "a.lua")
+    assert app.new_file("demo.shout", file=file) == Path(file)
+    assert app.check_file(file).errors == ()
+    assert app.test_file(file).passed
+    assert app.format_files([file]) == [(file, False)]
+    assert app.fuel(file).status == "ok"
+    assert app.publish_file(file).artifact.ref == "demo.shout@1"
+    bundle = app.export_file("demo.shout", str(tmp_path / "a.bundle"))["file"]
+    assert app.import_file(bundle)["artifact"] == "demo.shout@1"
+    assert app.backup(str(tmp_path / "copy.db"))["file"] == str(tmp_path / "copy.db")
+
+
+def test_what_is_neither_lua_nor_json_is_told_what_files_are(app, tmp_path):
+    (tmp_path / "README.md").write_text("# Words")
+    (found,) = app.check_file(tmp_path / "README.md").errors
+    assert found.hint == "a capability's file ends in .lua, a workflow's in .json"

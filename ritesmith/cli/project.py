@@ -27,7 +27,8 @@ def init(db: str | None, folder: Path | None, demo: bool, as_json: bool) -> None
     """
     from ritesmith.app import RiteSmith
     from ritesmith.cli import show
-    from ritesmith.project import make_files, make_folder
+    from ritesmith.intake import make_folder
+    from ritesmith.project import make_files
 
     if db and folder:
         raise click.UsageError("Give FOLDER or --db, not both.")
@@ -76,11 +77,16 @@ def config_show(db: str | None, name: str | None, origin: bool, as_json: bool) -
 
 
 @config.command("path")
-@click.argument("name", required=False, type=click.Choice(["registry", "settings", "secrets", "policy", "keys"]))
+@click.argument(
+    "name",
+    required=False,
+    metavar="[NAME]",
+    type=click.Choice(["registry", "settings", "secrets", "policy", "keys"]),
+)
 @with_json
 @click.pass_obj
 def config_path(db: str | None, name: str | None, as_json: bool) -> None:
-    """Print where the settings file lies, or NAME of the others; they need not be there."""
+    """Print where the settings file lies; or the registry, secrets, policy or keys: NAME. They need not be there."""
     from ritesmith.config import paths
 
     found = paths(db, here(), os.environ)

@@ -30,9 +30,9 @@ SHORTEST = 4
 class Secrets:
     """The secrets of one project. `redact` cuts all of them out of texts, whichever process has sent them where."""
 
-    def __init__(self, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.file = None if folder is None else folder / FILE
-        self.environment = environment
+        self.environment = os.environ if environment is None else environment
         self.known: dict[str, str] | None = None
         """Those that are cut out: what there was when the first text came, and what was read since."""
 
