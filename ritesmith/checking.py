@@ -77,6 +77,9 @@ class Checking:
             return self.check_capability_text(text, file)
         value, findings = read_json(text, file)
         if findings:
+            if not file.endswith(".json"):
+                hint = "a capability's file ends in .lua, a workflow's in .json"
+                findings = [each.model_copy(update={"hint": hint}) for each in findings]
             return Checked(kind="workflow", findings=tuple(findings))
         checked = self.check_workflow_value(value, file)
         return checked.model_copy(update={"findings": tuple(with_lines(checked.findings, text))})

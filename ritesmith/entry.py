@@ -16,6 +16,7 @@ def main() -> int:
         return complete.main(sys.argv[2:])
     try:
         from ritesmith.cli import main as command
-    except KeyboardInterrupt:  # so early that there is nothing to say about it
+
+        return command()
+    except KeyboardInterrupt:  # so early, or so late, that there is nothing to say about it
         return INTERRUPTED
-    return command()

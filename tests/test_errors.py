@@ -2,18 +2,18 @@
 
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import traceback
 
 import pytest
 from conftest import Done, child, environment, fingerprint
 
-from ritesmith import db
+from ritesmith import db, entry
 from ritesmith.app import RiteSmith
-from ritesmith.errors import StoreError
+from ritesmith.errors import NotFound, StoreError
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 
 
@@ -28,18 +28,22 @@ def told(done, code, *words):
         assert word not in done.err + done.out
 
 
+BOOKS = ("model_calls", "model_servers")
+"""Tables of what models were asked, which is kept whatever came of it."""
+
+
 @pytest.fixture
 def refused(cli, place):
-    """Call a command that must be refused: one message, and the registry as it was to the last row."""
+    """Call a command that must be refused: one message, and the registry as it was, but for what models were asked."""
 
     def call(code, words, *expected, stdin=""):
-        before = fingerprint(place / "registry.db")
+        before = fingerprint(place / "registry.db", BOOKS)
         done = cli(*words, stdin=stdin)
         told(done, code, *expected)
         again = cli(*words, "--json", stdin=stdin)
         assert again.code == code
         assert again.json["error"]["message"]
-        assert fingerprint(place / "registry.db") == before
+        assert fingerprint(place / "registry.db", BOOKS) == before
         return again
 
     return call
@@ -305,13 +309,9 @@ def test_a_read_only_folder_is_told(locked):
 
 def test_a_folder_where_the_demo_cannot_write_its_files_is_told(place):
     (place / "order.json").unlink()
-    elsewhere = place.parent / "elsewhere.db"
-    shutil.copy(place / "registry.db", elsewhere)
     place.chmod(0o555)
     try:
-        told(
-            bound_by_modes("--db", str(elsewhere), "init", "--demo", folder=place), 2, "order.json", "cannot be written"
-        )
+        told(bound_by_modes("init", "--demo", folder=place), 9, "registry.db", "cannot be written")
     finally:
         place.chmod(0o755)
 
@@ -632,6 +632,37 @@ def test_every_exit_code_is_documented_in_the_help(cli):
         for each in vars(errors).values()
         if isinstance(each, type) and issubclass(each, errors.RiteSmithError) and each is not errors.RiteSmithError
     }
-    shown = " ".join(cli("--help").out.split())
-    for code in (0, 130, *sorted(codes)):
-        assert f" {code} " in shown.partition("Exit codes:")[2]
+    shown = [line.split()[0] for line in cli("help", "exit-codes").out.splitlines()]
+    assert {str(code) for code in (0, 130, *codes)} <= set(shown)
+
+
+def test_a_traceback_shows_what_to_do():
+    shown = "".join(traceback.format_exception(NotFound("there is no 'a'", hint="did you mean 'b'?")))
+    assert shown.endswith("there is no 'a'\nHint: did you mean 'b'?\n")
+
+
+@pytest.mark.parametrize("folder", [".", "capabilities"])
+def test_a_folder_is_no_registry(cli, place, folder):
+    (place / "capabilities").mkdir()
+    told(
+        cli("--db", folder, "list"),
+        9,
+        f"'{folder}' cannot be opened: it is a folder",
+        "name the file: --db",
+        "registry.db",
+    )
+
+
+def test_where_no_folder_can_be_made_nothing_is(cli, place):
+    (place / "capabilities").mkdir()
+    (place / "capabilities" / "orders").write_text("a file")
+    told(cli("new", "orders.total"), 2, "'capabilities/orders' cannot be made a folder")
+
+
+def test_ctrl_c_before_the_command_begins_says_nothing(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["ritesmith", "list"])
+    monkeypatch.setattr("ritesmith.cli.main", interrupted)
+    assert entry.main() == entry.INTERRUPTED

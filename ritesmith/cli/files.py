@@ -164,7 +164,8 @@ def fmt(app: RiteSmith, files: tuple[str, ...], check: bool, as_json: bool) -> i
     else:
         for file in changed:
             click.echo(f"{'would change' if check else 'changed'} {file}")
-        talk(f"{len(done) - len(changed)} of {len(done)} files are laid out already")
+        left = len(done) - len(changed)
+        talk(f"{left} of {len(done)} were laid out already")
     return REJECTED if check and changed else 0
 
 

@@ -239,6 +239,8 @@ def help_(context: click.Context, words: tuple[str, ...]) -> None:
     for word in words:
         if not isinstance(command, click.Group):
             raise click.UsageError(f"'{at.command_path}' has no commands of its own.", at)
+        if word not in command.commands and word.startswith("exit"):
+            raise click.UsageError(f"There is no command '{word}'. Did you mean 'exit-codes'?", at)
         _, command, _ = command.resolve_command(at, [word])
         at = click.Context(command, info_name=word, parent=at)
     click.echo(command.get_help(at))

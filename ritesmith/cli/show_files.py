@@ -120,7 +120,7 @@ def _coverage(report: Tested) -> None:
     told = f"coverage: {coverage.ran} of {coverage.total} {coverage.of} are executed by examples"
     out.print(Text(told + (", and not:" if coverage.missed else ""), style="yellow" if coverage.missed else ""))
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", no_wrap=True, style="dim")
+    grid.add_column(justify="right" if report.kind == "capability" else "left", no_wrap=True, style="dim")
     grid.add_column(no_wrap=True, overflow="ellipsis")
     for each in coverage.missed:
         grid.add_row(Text(str(each.line) if each.line is not None else each.node), Text(each.text.rstrip()))
