@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ritesmith.syncing import SyncReport
 
 CANDIDATES_SHOWN = 3
-BESIDE_NAME = 55
+BESIDE_NAME = 52
 """Columns that a list of artifacts needs beside their names, so that only intents are folded."""
 
 
