@@ -119,7 +119,7 @@ def _drop_stdout() -> None:
 
 
 def _interrupted(as_json: bool) -> int:
-    hint = "nothing is lost: 'ritesmith resume' carries interrupted runs on"
+    hint = "a run that was under way is carried on by: ritesmith resume"
     _tell({"code": "interrupted", "message": "interrupted", "hint": hint}, as_json)
     return INTERRUPTED
 
