@@ -165,7 +165,7 @@ def ask(
 ) -> Asked:
     """What reuse makes of an intent, one artifact left out where it is said; nothing is learned."""
     request = read_request(intent, examples, "write", None)
-    forging = Forging(app, request, None, rounds=0, max_tokens=None, dry_run=True)
+    forging = Forging(app, request, None, rounds=0, dry_run=True)
     if without:
         proposed = forging.proposed
         forging.proposed = lambda: (each for each in proposed() if each[0].name != without)  # type: ignore

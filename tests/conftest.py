@@ -20,7 +20,7 @@ from planted import Planted, found_in
 
 import ritesmith
 from ritesmith.app import RiteSmith
-from ritesmith.cli import main
+from ritesmith.cli import console, main
 from ritesmith.sandbox import Sandbox
 
 SETTINGS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RITESMITH_LLM_BASE_URL", "RITESMITH_LLM_MODEL", "RITESMITH_DB")
@@ -144,6 +144,8 @@ def workers():
 @pytest.fixture
 def cli(place, capsys, monkeypatch, workers):
     """Call the command line in this process: quicker than a child, and the same but for signals and streams."""
+    for screen in (console.out, console.err):  # whichever test it was in which rich first looked for its width
+        monkeypatch.setattr(screen, "_width", 120)
     monkeypatch.setattr(RiteSmith, "sandbox", property(lambda app: workers))
 
     def call(*words, stdin=""):

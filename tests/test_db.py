@@ -120,7 +120,7 @@ def test_a_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be opened or made"):
+    with pytest.raises(StoreError, match="it is a folder"):
         open_db(tmp_path)
 
 

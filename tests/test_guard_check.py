@@ -98,10 +98,10 @@ def test_most_mutants_of_what_ships_are_caught(app: RiteSmith, mutation: ModuleT
     seed = 20_261_121
     print(f"seed {seed}")
     drawn, missed = Counter[str](), Counter[str]()
-    for mutant, tier in mutation.sample(app, 60, seed):
+    for mutant, _, tier in mutation.sample(app, 60, seed):
         drawn[mutant.kind] += 1
-        missed[mutant.kind] += not tier
-    assert len(drawn) == 6
+        missed[mutant.kind] += tier in ("", mutation.WARNED)
+    assert len(drawn) >= 8, drawn
     assert missed["renamed global"] == missed["extra host call"] == 0
     assert missed.total() <= 12, missed  # a fifth: many of them do the same as the original
 
