@@ -109,7 +109,7 @@ class Alone:
         self.journal = Journal(self.connection, time.time)
 
         def child(*_: object) -> saga.Record:
-            raise NotImplementedError
+            raise AssertionError("no workflow here calls another")
 
         library = Library(lambda state: self.workflow, lambda digest: capability, child)
         self.engine = Engine(self.journal, library, Stub(), SystemClock())
