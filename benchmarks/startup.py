@@ -2,10 +2,11 @@
 
     python benchmarks/startup.py [--repeats 15] [--others FOLDER]
 
-`ritesmith --help`, `list`, `search` and `run` of a workflow of five steps, each as a whole process with a registry file
-that is there already, beside the help of tools of the same kind. Of these the ones count that are found in FOLDER (the
-`bin` of an environment into which they were installed with pip) or else on the PATH; the rows of the others say so.
-The commands take turns, so that a machine that is busy for a while slows all of them. Medians, in milliseconds.
+`ritesmith --help`, a press of Tab, `list`, `search` and `run` of a workflow of five steps, each as a whole process with
+a registry file that is there already, beside the help of tools of the same kind. Of these the ones count that are found
+in FOLDER (the `bin` of an environment into which they were installed with pip) or else on the PATH; the rows of the
+others say so. The commands take turns, so that a machine that is busy for a while slows all of them. Medians, in
+milliseconds.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def prepared(place: Path, environment: dict[str, str]) -> list[tuple[str, ...]]:
     for words in (("init",), ("publish", "five.json")):
         subprocess.run((*RITESMITH, *words), cwd=place, env=environment, capture_output=True, check=True)
     run = ("run", "bench.five", "--input", '{"number": 5}')
-    return [("--help",), ("list",), ("search", "clamp a number"), run]
+    tab = ("__complete", "zsh", "show", "text.")  # what a shell asks at a press of Tab
+    return [("--help",), tab, ("list",), ("search", "clamp a number"), run]
 
 
 def installed(words: tuple[str, ...], folder: Path | None) -> tuple[str, ...] | None:
