@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import lupa.lua55
 import pytest
@@ -74,20 +75,14 @@ def load_worker() -> ModuleType:
 worker = load_worker()
 
 
-def prelude(**replaced: str) -> list[bytes]:
-    """Our Lua files as bytecode, with some text of strings.lua replaced."""
-    lua = lupa.lua55.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
-    to_bytecode = lua.eval(b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end")
-    parts = []
-    for name in worker.LUA_FILES:
-        text = (SANDBOX / name).read_text()
-        for old, new in replaced.items():
-            if name == "strings.lua":
-                assert f"local {old} = " in text
-                line = next(each for each in text.splitlines() if each.startswith(f"local {old} = "))
-                text = text.replace(line, f"local {old} = {new}")
-        parts.append(to_bytecode(text.encode(), b"=" + name.encode()))
-    return parts
+def our_code(**replaced: str) -> Any:
+    """Our Lua, with some values of parts/strings.lua replaced."""
+    code = worker.Code(lupa.lua55)
+    for old, new in replaced.items():
+        text = code.sources["parts/strings"].decode()
+        line = next(each for each in text.splitlines() if each.startswith(f"local {old} = "))
+        code.sources["parts/strings"] = text.replace(line, f"local {old} = {new}").encode()
+    return code
 
 
 def in_plain_lua(source: bytes) -> list[bytes]:
@@ -98,26 +93,28 @@ def in_plain_lua(source: bytes) -> list[bytes]:
     return list(function(source).split(b"\n"))
 
 
-def in_the_sandbox(source: bytes, parts: list[bytes]) -> list[bytes]:
-    runtime = worker.Runtime(lupa.lua55, parts)
+def in_the_sandbox(source: bytes, code: Any) -> list[bytes]:
+    runtime = worker.Runtime(lupa.lua55, code)
     source = source.replace(
         b"function run() return results end", b"function run() return table.concat(results, '\\n') end"
     )
-    assert runtime.prepare(source, b"{}", b"{}", b"", 1 << 60, 0, 1 << 30, 0) is None
+    script = code.script(source)
+    runtime.provide(script.needed)
+    runtime.do(b"prepare", script.bytecode, b"{}", b"{}", b"", 1 << 60, 0, 1 << 30, 0)
     runtime.lua.set_max_memory(512 << 20)
-    answer = runtime.start()
+    answer = runtime.do(b"start")
     assert answer[0] == b"ok", answer
     text = bytes(answer[1])[1:-1]
     return text.replace(b'\\"', b'"').replace(b"\\\\", b"\\").split(b"\\n")
 
 
-def compare(cases: list[str], parts: list[bytes], seed: int) -> None:
+def compare(cases: list[str], code: Any, seed: int) -> None:
     print(f"seed {seed}, {len(cases)} cases")
     for start in range(0, len(cases), 400):
         batch = cases[start : start + 400]
         lines = "\n".join(f"results[{i + 1}] = all(pcall(function() {case} end))" for i, case in enumerate(batch))
         source = RUNNER.replace("CASES", lines).encode("latin-1")
-        theirs, ours = in_plain_lua(source), in_the_sandbox(source, parts)
+        theirs, ours = in_plain_lua(source), in_the_sandbox(source, code)
         assert len(theirs) == len(ours) == len(batch)
         for case, expected, found in zip(batch, theirs, ours, strict=True):
             assert readable(found) == readable(expected), f"seed {seed}: {case}"
@@ -218,8 +215,8 @@ def pattern_case(dice: random.Random) -> str:
 @pytest.mark.parametrize("bound", ["as shipped", "zero"])
 def test_patterns_answer_as_the_reference(bound: str) -> None:
     dice = random.Random(SEED)
-    parts = prelude() if bound == "as shipped" else prelude(STEPS_MAX="-1")
-    compare([pattern_case(dice) for _ in range(24_000)], parts, SEED)
+    code = our_code() if bound == "as shipped" else our_code(STEPS_MAX="-1")
+    compare([pattern_case(dice) for _ in range(24_000)], code, SEED)
 
 
 def number(dice: random.Random) -> str:
@@ -384,4 +381,4 @@ def packing_case(dice: random.Random) -> str:
 )
 def test_library_functions_answer_as_the_reference(make: Callable[[random.Random], str], count: int) -> None:
     dice = random.Random(SEED + count)
-    compare([make(dice) for _ in range(count)], prelude(), SEED + count)
+    compare([make(dice) for _ in range(count)], our_code(), SEED + count)

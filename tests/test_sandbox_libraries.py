@@ -45,6 +45,7 @@ def load_worker() -> ModuleType:
 
 
 worker = load_worker()
+CODE = worker.Code(lupa.lua55)
 
 
 @pytest.fixture(scope="module")
@@ -787,6 +788,13 @@ def test_a_library_is_found_by_whatever_way_a_script_goes_and_hidden_by_a_local(
     assert outcome.output == (["date", "csv"] if expected is None else expected)
 
 
+def globals_given(source: bytes) -> set[str]:
+    runtime = worker.Runtime(lupa.lua55, CODE)
+    runtime.provide(worker.needed_by(source))
+    runtime.add("offered")
+    return {line.partition(":")[0] for line in runtime.do(b"tell").decode().split("\n")}
+
+
 @pytest.mark.parametrize(
     ("source", "meant"),
     [
@@ -803,14 +811,17 @@ def test_a_library_is_found_by_whatever_way_a_script_goes_and_hidden_by_a_local(
     ],
 )
 def test_a_runtime_is_given_the_libraries_that_a_text_can_mean(source: bytes, meant: set[str]) -> None:
-    given: set[str] = set()
-
-    class Runtime:
-        def provide(self, name: bytes, _library: bytes, _checks: bytes) -> None:
-            given.add(name.decode())
-
-    worker.Libraries(lupa.lua55).provide(Runtime(), source)
+    given = {name for name in globals_given(source) if name in worker.LIBRARIES}
     assert given == meant
+
+
+def test_a_part_is_loaded_for_each_global_of_it_and_for_a_library_all_of_them() -> None:
+    of_parts = {name for names in worker.PARTS.values() for name in names}
+    assert not of_parts & globals_given(b"return {input.pairs, x:json(), tables, pcalls}")
+    for name in of_parts:
+        assert name in globals_given(b"return type(" + name.encode() + b")")
+    assert of_parts <= globals_given(b"return text.trim(input)")
+    assert of_parts | set(worker.LIBRARIES) <= globals_given(b"return _ENV")
 
 
 def test_a_local_of_the_same_name_loads_nothing(sandbox: Sandbox) -> None:

@@ -1,7 +1,8 @@
 """Runs a capability's Lua on one input, contained: source, input and limits in; one `Outcome` out.
 
 The only part of RiteSmith that uses lupa, and only in worker processes: nothing inside one process is a boundary.
-What a script may name, and how limits hold, is in `prelude.lua`; processes are in `supervisor.py` and `worker.py`.
+How limits hold is in `prelude.lua`, what a script may name there and in `parts/`; processes are in `supervisor.py` and
+`worker.py`.
 """
 
 from __future__ import annotations

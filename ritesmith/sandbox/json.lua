@@ -4,11 +4,13 @@
 -- is remembered, keys come out sorted. Anything that is not JSON is an error that says where.
 
 local core = ...
-local charge, rawset_mt, rawget_mt = core.charge, core.setmetatable, core.getmetatable
-local type, next, rawlen, rawget, rawequal, error, tonumber = type, next, rawlen, rawget, rawequal, error, tonumber
+local string, rawset_mt, rawget_mt = core.string, core.setmetatable, core.getmetatable
+local type, next, rawlen, rawget, rawequal, error, tonumber = core.type, core.next, core.rawlen, core.rawget,
+  core.rawequal, core.error, core.tonumber
 local byte, sub, find, match, gsub, format = string.byte, string.sub, string.find, string.match, string.gsub,
   string.format
-local concat, sort, math_type, utf8_char, utf8_len = table.concat, table.sort, math.type, utf8.char, utf8.len
+local concat, sort, math_type = core.table.concat, core.table.sort, core.math.type
+local utf8_char, utf8_len = core.utf8.char, core.utf8.len
 
 local DEPTH_MAX = 64
 
@@ -373,6 +375,15 @@ local function encode(value, most)
   error(problem, 0)
 end
 
+-- What a caught problem of `decode` or `encode` says, or nil where it is none of theirs.
+local function shown(problem)
+  if rawequal(problem, TOO_BIG) then return "more than " .. core.HOST_BYTES_MAX .. " bytes of JSON" end
+  if type(problem) == "table" and problem.json then
+    return problem.json .. (problem.where and problem.where ~= "$" and " in " .. problem.where or "")
+  end
+  return nil
+end
+
 return {
   null = null,
   OBJECT = OBJECT,
@@ -381,5 +392,5 @@ return {
   stopped_at = stopped_at,
   decode = decode,
   encode = encode,
-  charge = charge,
+  problem = shown,
 }

@@ -12,13 +12,27 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-LUA_FILES = ("prelude.lua", "json.lua", "tables.lua", "strings.lua")
+PARTS = {
+    "values": ("tostring",),
+    "protected": ("coroutine", "fail", "pcall", "xpcall"),
+    "host": ("fail",),
+    "json": ("json",),
+    "math": ("math",),
+    "metatables": ("getmetatable", "setmetatable"),
+    "tables": ("next", "pairs", "table"),
+    "texts": ("string", "utf8"),
+}
+"""Files of `parts/`, in the order in which they are loaded -> the globals whose scripts need them. All others need the
+first."""
 LIBRARIES = ("base64", "csv", "date", "hash", "text")
-"""Files of `libraries/`: libraries written in Lua, which cost nothing where they are not used."""
+"""Files of `libraries/`: libraries written in Lua for scripts, out of what all parts offer."""
+GLOBALS = {name: name.encode() for name in (*LIBRARIES, *(name for names in PARTS.values() for name in names))}
+"""Every global that is there only for a script that names it: as text -> as bytes."""
+REMEMBERED, REMEMBERED_BYTES = 64, 16 * 1024
+"""How many scripts are remembered as they were compiled, and how long a text that is remembered may be."""
 LETTERS = frozenset(bytes([code]) for code in b"_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """What a Lua name is made of."""
 SIGNS = frozenset({b".", b":"})
@@ -28,10 +42,81 @@ REENTRY_BYTES = 64 * 1024
 """Heap kept free beyond the limit when a host reply is handed in: lupa allocates outside of a protected call."""
 
 
+class Code:
+    """All that is executed here: our own Lua as stripped bytecode, and scripts as they were compiled.
+
+    Compiled in a runtime of its own, in which nothing else runs: what a script is given does not depend on whether its
+    text was met before.
+    """
+
+    def __init__(self, lupa: Any) -> None:
+        self.lupa = lupa
+        files = ["prelude", "json", *(f"parts/{name}" for name in (*PARTS, "strings", "library", "offered", "profile"))]
+        files += [f"libraries/{name}" for name in ("checks", *LIBRARIES)]
+        self.sources = {name: _read(name + ".lua") for name in files}  # later no file can be opened
+        self._own: dict[str, bytes] = {}
+        self._scripts: dict[bytes, Script] = {}
+        self._renew()
+
+    def _renew(self) -> None:
+        lua = self.lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+        self._compile = lua.eval(
+            b"function(text, name, strip) local made, problem = load(text, name, 't', {}) "
+            b"if made then return string.dump(made, strip) end return nil, problem end"
+        )
+
+    def own(self, name: str) -> bytes:
+        """The bytecode of a file of ours, named without its ending."""
+        if name not in self._own:
+            self._own[name] = self._compile(self.sources[name], b"=?", True)
+        return self._own[name]
+
+    def script(self, source: bytes) -> Script:
+        """A script's bytecode, or what the compiler says; and what it needs."""
+        known = self._scripts.get(source)
+        if known is None:
+            made = self._compile(source, b"=capability", False)
+            bytecode, problem = made if isinstance(made, tuple) else (made, None)
+            known = Script(bytecode, problem, needed_by(source))
+            if len(source) > REMEMBERED_BYTES:
+                self._renew()  # and let go of what that took
+            else:
+                if len(self._scripts) == REMEMBERED:
+                    del self._scripts[next(iter(self._scripts))]
+                self._scripts[source] = known
+        return known
+
+    def stripped(self, source: bytes) -> tuple[bytes | None, bytes | None]:
+        """The bytecode of a text without names and lines, or nothing and what the compiler says."""
+        made = self._compile(source, b"=capability", True)
+        return made if isinstance(made, tuple) else (made, None)
+
+
+class Script(NamedTuple):
+    bytecode: bytes | None
+    problem: bytes | None
+    needed: frozenset[str]
+
+
+def needed_by(source: bytes) -> frozenset[str]:
+    """The globals of `GLOBALS` that a text names: by other means than its name none is reached."""
+    # A name made up at run needs one of these two.
+    if b"_G" in source or b"_ENV" in source:
+        return frozenset(GLOBALS)
+    # What stands in the header is a comment.
+    start = source.find(b"]]") + 2 if source.startswith(b"--[[") else 0
+    return frozenset(name for name, plain in GLOBALS.items() if plain in source and mentions(source, plain, start))
+
+
+def _read(name: str) -> bytes:
+    with open(os.path.join(FOLDER, name), "rb") as file:
+        return file.read()
+
+
 class Runtime:
     """A fresh Lua runtime with the prelude run: good for one script."""
 
-    def __init__(self, lupa: Any, prelude: list[bytes]) -> None:
+    def __init__(self, lupa: Any, code: Code) -> None:
         lua = lupa.LuaRuntime(
             encoding=None,
             source_encoding="utf-8",
@@ -42,58 +127,32 @@ class Runtime:
             string_hash_seed=HASH_SEED,
         )
         with lua.nogc():
-            parts = [lua.compile(part, mode="b") for part in prelude[:-1]]
-            functions = parts[0](*parts[1:], prelude[-1])
+            start = lua.compile(code.own("prelude"), mode="b")
+            self._driver = start(code.own("json"), code.own("parts/values"), code.own("parts/strings"))
         self.lua = lua
-        self.compile, self.dump, self.offered, self.provide, self.prepare = functions[:5]
-        self.start, self.take_reply, self.go_on, self.spent, self.exhausted = functions[5:10]
-        self.profile, self.profiled = functions[10:]
+        self._code = code
+
+    def do(self, what: bytes, *arguments: Any) -> Any:
+        """Call a function of the driver, at the end of the prelude."""
+        return self._driver[what](*arguments)
+
+    def provide(self, needed: frozenset[str]) -> None:
+        """Load the parts and libraries that offer these globals."""
+        if not needed:
+            return
+        libraries = [name for name in LIBRARIES if name in needed]
+        for part, names in PARTS.items():
+            if libraries or part == "values" or not needed.isdisjoint(names):
+                self.add(part)
+        for name in libraries:
+            self.add("library", name.encode(), self._code.own(f"libraries/{name}"), self._code.own("libraries/checks"))
+
+    def add(self, part: str, *arguments: bytes) -> None:
+        self.do(b"add", self._code.own(f"parts/{part}"), *arguments)
 
 
 def _refuse_attribute(_object: object, _name: object, _setting: bool) -> None:
     raise AttributeError("no Python object has attributes here")
-
-
-def compiled_prelude(lupa: Any) -> list[bytes]:
-    return _to_bytecode(lupa, _read_files(LUA_FILES))
-
-
-def _read_files(names: Iterable[str]) -> dict[str, bytes]:
-    sources = {}
-    for name in names:
-        with open(os.path.join(FOLDER, name), "rb") as file:
-            sources[name] = file.read()
-    return sources
-
-
-def _to_bytecode(lupa: Any, sources: dict[str, bytes]) -> list[bytes]:
-    """Our own Lua files as stripped bytecode, made by the very Lua that will run it."""
-    lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
-    to_bytecode = lua.eval(b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end")
-    return [to_bytecode(source, b"=" + name.encode()) for name, source in sources.items()]
-
-
-class Libraries:
-    """The libraries, which of them a source can mean, and their bytecode once one of them was meant."""
-
-    def __init__(self, lupa: Any) -> None:
-        self.lupa = lupa
-        self.names = [(name, name.encode()) for name in LIBRARIES]
-        self.sources = _read_files(f"libraries/{name}.lua" for name in ("checks", *LIBRARIES))
-        self.bytecode: dict[str, bytes] = {}
-
-    def provide(self, runtime: Runtime, source: bytes) -> None:
-        """Make those libraries there for a script that its text names; by other means than its name none is reached."""
-        # A name made up at run needs one of these two.
-        every = b"_G" in source or b"_ENV" in source
-        # What stands in the header is a comment.
-        start = source.find(b"]]") + 2 if source.startswith(b"--[[") else 0
-        for name, plain in self.names:
-            if every or (plain in source and mentions(source, plain, start)):
-                if not self.bytecode:
-                    parts = _to_bytecode(self.lupa, self.sources)
-                    self.bytecode = dict(zip(("checks", *LIBRARIES), parts, strict=True))
-                runtime.provide(plain, self.bytecode[name], self.bytecode["checks"])
 
 
 def mentions(source: bytes, name: bytes, start: int) -> bool:
@@ -154,9 +213,8 @@ class Worker:
     def __init__(self, lupa: Any, channel: Channel) -> None:
         self.lupa = lupa
         self.channel = channel
-        self.prelude = compiled_prelude(lupa)
-        self.libraries = Libraries(lupa)
-        self.spare = Runtime(lupa, self.prelude)
+        self.code = Code(lupa)
+        self.spare = Runtime(lupa, self.code)
 
     def serve(self) -> None:
         answers = {b"R": self.run, b"P": self.profile, b"C": self.compile, b"D": self.dump, b"N": self.names}
@@ -164,26 +222,26 @@ class Worker:
             kind, payload = self.channel.receive()
             answers[kind](payload)
             # The next runtime is made while the parent is busy with the answer to this one.
-            self.spare = Runtime(self.lupa, self.prelude)
+            self.spare = Runtime(self.lupa, self.code)
 
     def compile(self, payload: bytes) -> None:
-        problem = self.spare.compile(payload)
-        self.channel.send(b"c", problem or b"")
+        self.channel.send(b"c", self.code.script(payload).problem or b"")
 
     def dump(self, payload: bytes) -> None:
-        answer = self.spare.dump(payload)
-        if isinstance(answer, tuple):
-            self.channel.send(b"e", answer[1])
+        bytecode, problem = self.code.stripped(payload)
+        if bytecode is None:
+            self.channel.send(b"e", problem or b"")
         else:
-            self.channel.send(b"d", answer)
+            self.channel.send(b"d", bytecode)
 
     def names(self, _payload: bytes) -> None:
-        self.libraries.provide(self.spare, b"_G")
-        self.channel.send(b"n", self.spare.offered())
+        self.spare.provide(frozenset(GLOBALS))
+        self.spare.add("offered")
+        self.channel.send(b"n", self.spare.do(b"tell"))
 
     def profile(self, payload: bytes) -> None:
         """One execution as `run` does it, in which each line's share of the fuel is counted; that is told first."""
-        self.spare.profile()
+        self.spare.add("profile")
         self.run(payload, profiled=True)
 
     def run(self, payload: bytes, profiled: bool = False) -> None:
@@ -206,12 +264,12 @@ class Worker:
             answer = self._run(numbers, texts, b" ".join(fields[9:]))
         except self.lupa.LuaMemoryError:
             self.spare.lua.set_max_memory(0)
-            answer = self.spare.exhausted()
+            answer = self.spare.do(b"exhausted")
         signal.setitimer(signal.ITIMER_PROF, 0)
         result = _result(answer)
         if profiled and answer[0] != b"abandoned":
             self.spare.lua.set_max_memory(0)
-            told = self.spare.profiled()
+            told = self.spare.do(b"tell")
             self.channel.send(b"p", b"%d\n%s%s" % (len(told), told, result))
         else:
             self.channel.send(b"r", result)
@@ -220,24 +278,25 @@ class Worker:
         runtime = self.spare
         lua = runtime.lua
         fuel, calls, output, memory, seed = numbers
-        self.libraries.provide(runtime, texts[0])
-        problem = runtime.prepare(*texts, functions, fuel, calls, output, seed)
-        if problem is not None:
-            return (b"reject", problem, None, 0, 0, 0)
+        script = self.code.script(texts[0])
+        if script.bytecode is None:
+            return (b"reject", script.problem, None, 0, 0, 0)
+        runtime.provide(script.needed | {"fail"} if functions else script.needed)
+        runtime.do(b"prepare", script.bytecode, *texts[1:], functions, fuel, calls, output, seed)
         limit = lua.get_memory_used(total=True) + memory
         lua.set_max_memory(limit, total=True)
-        answer: tuple[Any, ...] = runtime.start()
+        answer: tuple[Any, ...] = runtime.do(b"start")
         while answer[0] == b"call":
             self.channel.send(b"h", answer[6] + b"\n" + answer[1])
             kind, reply = self.channel.receive()
             if kind != b"A":
                 lua.set_max_memory(0)
-                return (b"abandoned", b"", *runtime.spent())
+                return (b"abandoned", b"", *runtime.do(b"spent"))
             lua.set_max_memory(0)
-            runtime.take_reply(reply)
+            runtime.do(b"take_reply", reply)
             limit = max(limit, lua.get_memory_used(total=True) + REENTRY_BYTES)
             lua.set_max_memory(limit, total=True)
-            answer = runtime.go_on()
+            answer = runtime.do(b"continue")
         return answer
 
 

@@ -6,17 +6,16 @@
 local core = ...
 local charge, bad_argument, expected, library_error = core.charge, core.bad_argument, core.expected, core.library_error
 local integer_argument, getmetatable, finish = core.integer_argument, core.getmetatable, core.finish
-local type, select, rawget, rawequal, rawlen = type, select, rawget, rawequal, rawlen
-local raw_next, raw_pcall = next, pcall
-local raw_concat, raw_move, raw_sort, raw_unpack, raw_create = table.concat, table.move, table.sort, table.unpack,
-  table.create
-local math_type, tointeger, ult = math.type, math.tointeger, math.ult
-local find, match = string.find, string.match
-local maxinteger = math.maxinteger
+local type, select, rawget, rawlen = core.type, core.select, core.rawget, core.rawlen
+local raw_next, raw_pcall = core.next, core.pcall
+local raw_concat, raw_move, raw_sort = core.table.concat, core.table.move, core.table.sort
+local raw_unpack, raw_create = core.table.unpack, core.table.create
+local math_type, tointeger, ult, maxinteger = core.math.type, core.math.tointeger, core.math.ult, core.math.maxinteger
+local find, match = core.string.find, core.string.match
 
 -- ---------------------------------------------------------------- insert, remove, move, concat, unpack, create
 
-local library = { pack = table.pack }
+local library = { pack = core.table.pack }
 
 local function length(object)
   local n = #object
@@ -417,5 +416,7 @@ local function ordered_pairs(...)
   end
   return iterator(object), object, nil
 end
+
+core.pairs = ordered_pairs
 
 return { table = library, next = ordered_next, pairs = ordered_pairs }
