@@ -7,6 +7,7 @@ a process that dies at any point leaves a run that another process carries on.
 from __future__ import annotations
 
 import itertools
+import select
 import sys
 import time
 from collections import deque
@@ -41,8 +42,11 @@ T = TypeVar("T")
 CLAIMS_MAX = 500
 """Runs that are claimed in one transaction: others want to write, too."""
 
-GATHER_SECONDS = 0.01
-"""So long the results of steps may wait to be committed together, while there are more to execute."""
+GATHER_SECONDS, GATHER_SECONDS_MAX = 0.01, 0.1
+"""So long the results of steps may wait to be committed together, while there are more to execute: the longer, the
+longer commits take."""
+GATHER_COMMITS = 10
+"""How many times as long as the last commit they wait, between those two."""
 PATIENCE_SECONDS = 0.02
 """So long the thread that drives waits for a script; the end of a longer one is awaited in another thread."""
 LOOK_SECONDS = 0.25
@@ -267,6 +271,7 @@ class Driver:
         """Those that were, in that order."""
         self.looked = time.monotonic()
         """When it was last seen whose time has come."""
+        self.gather = GATHER_SECONDS
         self.closed = False
         self.door = Lock()
         """Held to post a letter, and to close: nobody waits for an answer from a driver that is gone."""
@@ -434,7 +439,11 @@ class Driver:
             work = [(driven.lease, driven.work) for driven in changed]
             for driven in changed:
                 driven.work = []
-            for driven, error in zip(changed, self.engine.journal.commit(work), strict=True):
+            began = time.monotonic()
+            errors = self.engine.journal.commit(work)
+            took = time.monotonic() - began
+            self.gather = min(max(GATHER_SECONDS, GATHER_COMMITS * took), GATHER_SECONDS_MAX)
+            for driven, error in zip(changed, errors, strict=True):
                 if error is not None:
                     self._drop(driven, error)
         replies, self.replies = self.replies, []
@@ -575,23 +584,34 @@ class Driver:
 
     def _finish(self) -> None:
         """Record the results of what was begun: of those that are soon there, and that may be committed together."""
-        until, patience = time.monotonic() + GATHER_SECONDS, PATIENCE_SECONDS
+        until, patience = time.monotonic() + self.gather, PATIENCE_SECONDS
         while self.begun and not self.bell.is_set():
-            there = next((each for each in self.begun if each[1].ready(0.0)), self.begun[0])
-            driven, step = there
-            if step.ready(patience):
-                self.begun.remove(there)
+            there = self._that_ended(patience)
+            for driven, step in there:
+                self.begun.remove((driven, step))
                 self._ended(driven, step)
-            elif patience:
-                self.begun.remove(there)
+            if not there and not patience:
+                return
+            if not there:
+                driven, step = self.begun.popleft()
                 self._in_this_round(driven)
                 self._in_another_thread(driven, step, step.finish)
-            else:
-                return
             if time.monotonic() > until:
                 return
             if not self.pure:
                 patience = 0.0  # nobody comes after them: what there is may go on
+
+    def _that_ended(self, seconds: float) -> list[tuple[Driven, Step]]:
+        """Of what was begun, what has ended, or is the first to end within `seconds`."""
+        there, poll, waited_for = [], select.poll(), {}
+        for each in self.begun:
+            number = each[1].fileno()
+            if number is None:
+                there.append(each)
+            else:
+                waited_for[number] = each
+                poll.register(number, select.POLLIN)
+        return there or [waited_for[number] for number, _ in poll.poll(seconds * 1000)]
 
     def _ended(self, driven: Driven, step: Step) -> None:
         try:
@@ -711,7 +731,7 @@ class Driver:
         now = self.engine.clock.now()
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
-            patience = GATHER_SECONDS if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
+            patience = self.gather if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
             self._read_mail(patience if due is None else min(patience, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias, TypeVar
 from ritesmith import saga
 from ritesmith.db import transaction
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, RiteSmithError, StoreError
+from ritesmith.json_text import canonical
 from ritesmith.models import FINAL_STATUSES, Entry
 
 T = TypeVar("T")
@@ -233,7 +234,8 @@ class Journal:
             if self.connection.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is None:
                 raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
             made = self.connection.execute(
-                "INSERT INTO messages (run, kind, data, at) VALUES (?, ?, ?, ?)", (run, kind, _json(data), self.clock())
+                "INSERT INTO messages (run, kind, data, at) VALUES (?, ?, ?, ?)",
+                (run, kind, canonical(data), self.clock()),
             )
             # Where nobody drives it, whoever looks for something to do shall find it.
             self.connection.execute(
@@ -625,7 +627,7 @@ _Row: TypeAlias = tuple[int, float, str, str, int, str, bytes]
 def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) -> tuple[Entry, _Row]:
     data, at = dict(record.data), float(at)
     try:
-        text = _json(data)
+        text = canonical(data)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"an entry '{record.kind}' of run '{run}' is not JSON: {error}") from None
@@ -637,12 +639,3 @@ def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) ->
 def _hash(previous: str, *fields: Any) -> bytes:
     """sha256 over the entry and the hash before it, that one as hexadecimal digits."""
     return hashlib.sha256("\x1f".join([previous, *map(str, fields)]).encode("utf-8", "surrogatepass")).digest()
-
-
-@cache
-def _encoder() -> json.JSONEncoder:
-    return json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _json(value: Any) -> str:
-    return _encoder().encode(value)

@@ -49,7 +49,7 @@ class Runner(Protocol):
 class Execution(Protocol):
     """A script that was begun: see `sandbox.Execution`."""
 
-    def ready(self, seconds: float = ...) -> bool: ...
+    def fileno(self) -> int | None: ...
 
     def finish(self) -> Outcome: ...
 
@@ -62,8 +62,8 @@ class _Ended:
     def __init__(self, runner: Runner, source: str, input: JSON, *, wait: bool, **more: Any) -> None:
         self.outcome = runner.run(source, input, **more)
 
-    def ready(self, seconds: float = 0.0) -> bool:
-        return True
+    def fileno(self) -> int | None:
+        return None
 
     def finish(self) -> Outcome:
         return self.outcome
@@ -220,9 +220,9 @@ class Step:
             self.execution = self.begins(wait=wait)
         return self.outcome is not None or self.execution is not None
 
-    def ready(self, seconds: float) -> bool:
-        """Whether what was begun has ended, or ends within `seconds`."""
-        return self.execution is None or self.execution.ready(seconds)
+    def fileno(self) -> int | None:
+        """What becomes readable when what was begun has ended; None where it has."""
+        return None if self.execution is None else self.execution.fileno()
 
     def finish(self) -> None:
         """Wait for the end of what was begun."""

@@ -29,6 +29,7 @@ from test_branches import (  # the fixtures and words of workflows made of small
 from ritesmith import engine, journal, saga
 from ritesmith.app import RiteSmith
 from ritesmith.errors import Conflict, InvalidInput, JournalMismatch, NotFound, StoreError
+from ritesmith.json_text import canonical
 from ritesmith.models import Entry
 from ritesmith.testing import ManualClock
 
@@ -252,7 +253,7 @@ def rewritten(app: RiteSmith, run: str, change: Any) -> None:
         )
         app.connection.execute(
             f"UPDATE entries SET data = ?, hash = ? WHERE {OF_THE_RUN} AND seq = ?",
-            (journal._json(data), bytes.fromhex(again.hash), run, entry.seq),
+            (canonical(data), bytes.fromhex(again.hash), run, entry.seq),
         )
         previous = again.hash
 

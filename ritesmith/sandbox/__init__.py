@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from ritesmith.errors import InvalidInput, SandboxError
+from ritesmith.json_text import compact
 from ritesmith.lua_tokens import one_line
 from ritesmith.models import JSON, Finding, HostCall, HostError, HostReply, Limits, Outcome, Where
 from ritesmith.sandbox import messages
@@ -58,7 +58,8 @@ class GrantDenied(Exception):
 class Sandbox:
     """A pool of worker processes that run scripts; safe to use from several threads, and after a fork.
 
-    `workers` executions run at the same time (default: one per CPU); others wait, the runs among them taking turns.
+    `workers` executions run at the same time (default: two more than there are processors, so that these have something
+    to do while an answer is looked at); others wait, the runs among them taking turns.
     A worker is replaced after `recycle_after` executions (to start one costs as much as some hundred) and after every
     kill. Nothing starts before the first use.
 
@@ -68,7 +69,7 @@ class Sandbox:
     """
 
     def __init__(self, workers: int | None = None, *, recycle_after: int = 10_000) -> None:
-        self._pool = Pool(workers or min(os.cpu_count() or 1, 32), recycle_after)
+        self._pool = Pool(workers or min(os.cpu_count() or 1, 32) + 2, recycle_after)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -136,17 +137,21 @@ class Sandbox:
     ) -> Execution | None:
         """Begin to run a capability that calls no host function, and come back at once; see `run`.
 
-        None where every worker is taken and `wait` is not wished: a caller that others wait for must not wait.
+        None where no worker is free and `wait` is not wished: a caller that others wait for must not wait.
         """
-        if not self._pool.turns.enter(_group(context), wait=wait):
+        pool = self._pool
+        if not pool.turns.enter(_group(context), wait=wait):
             return None
+        execution = None
         try:
-            return Execution(
-                self, _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
-            )
-        except BaseException:
-            self._pool.turns.leave()
-            raise
+            worker = pool.take_if(wait=wait)
+            if worker is not None:
+                request = _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
+                execution = Execution(self, request, worker)
+            return execution
+        finally:
+            if execution is None:
+                pool.turns.leave()
 
     def compile(self, source: str, *, name: str = "capability", globals: Sequence[str] | None = None) -> Finding | None:
         """What the compiler says against `source`, or None; nothing is executed.
@@ -274,27 +279,26 @@ class Sandbox:
 class Execution:
     """A script that runs in a worker. Exactly one of `finish` and `drop` must be called, in any thread."""
 
-    def __init__(self, sandbox: Sandbox, request: _Request | Outcome) -> None:
+    def __init__(self, sandbox: Sandbox, request: _Request | Outcome, worker: WorkerProcess) -> None:
         self._sandbox = sandbox
         self._request = request
         self._worker: WorkerProcess | None = None
         if isinstance(request, Outcome):
+            sandbox._pool.give_back(worker, broken=False)
             return
-        pool = sandbox._pool
-        worker = pool.take()
         try:
             request.send(worker)
         except (WorkerLost, DeadlinePassed):
-            pool.give_back(worker, broken=True)  # `finish` asks another one
+            sandbox._pool.give_back(worker, broken=True)  # `finish` asks another one
         except BaseException:
-            pool.give_back(worker, broken=True)
+            sandbox._pool.give_back(worker, broken=True)
             raise
         else:
             self._worker = worker
 
-    def ready(self, seconds: float = 0.0) -> bool:
-        """Whether `finish` need not wait for the script, or need not when at most `seconds` have passed."""
-        return self._worker is None or self._worker.answers(seconds)
+    def fileno(self) -> int | None:
+        """What becomes readable when the script has ended, so that `finish` need not wait; None where it has."""
+        return None if self._worker is None else self._worker.fileno()
 
     def finish(self) -> Outcome:
         """How it ended; waits for that, until the script's deadline."""
@@ -645,13 +649,10 @@ def refuse_source(source: str) -> str:
     return ""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
 def to_json(value: JSON) -> bytes:
     """The value as compact JSON; ValueError where it is none."""
     try:
-        return _ENCODER.encode(value).encode()
+        return compact(value).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except TypeError as error:

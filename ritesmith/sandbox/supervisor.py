@@ -150,9 +150,9 @@ class WorkerProcess:
             raise WorkerLost("the worker sent more than one answer")
         return data[4:5], data[5:]
 
-    def answers(self, seconds: float) -> bool:
-        """Whether a frame, or the end, has come, or comes within `seconds`."""
-        return bool(self._readable.poll(seconds * 1000))
+    def fileno(self) -> int:
+        """What becomes readable when a frame, or the end, has come."""
+        return self._descriptor
 
     def _ask_again_and_again(self, seconds: float) -> None:
         """Return as soon as there is something to read, or after `seconds`; others may have the processor meanwhile."""
@@ -364,6 +364,12 @@ class Pool:
 
     def take(self) -> WorkerProcess:
         """A warm worker; waits for one to start only where none is."""
+        worker = self.take_if(wait=True)
+        assert worker is not None
+        return worker
+
+    def take_if(self, *, wait: bool) -> WorkerProcess | None:
+        """The same; None where that would mean to wait, and `wait` is not wished."""
         with self._changed:
             while True:
                 if self._closed:
@@ -379,6 +385,8 @@ class Pool:
                     failure, self._failure = self._failure, None
                     raise failure
                 self._keep_warm()
+                if not wait:
+                    return None
                 self._changed.wait()
 
     def give_back(self, worker: WorkerProcess, *, broken: bool) -> None:
