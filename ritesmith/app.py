@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,13 @@ from ritesmith.contract import capability_of, near_miss
 from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.documents import read_documents
 from ritesmith.engine import Clock, Engine, Library, SystemClock
-from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected
+from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, StoreError
 from ritesmith.files import Files
 from ritesmith.grants import hosts_named
 from ritesmith.guard.policy import Decision, Policy, Subject, decide, load_policy, subject_of
 from ritesmith.guard.workflow_shape import read_workflow
 from ritesmith.hosts.base import TOOLS_KEPT_AS
-from ritesmith.intake import bundled_files, check_value, content_folder, read_text, write_new
+from ritesmith.intake import bundled_files, bundled_look, check_value, content_folder, read_text, write_new
 from ritesmith.journal import Journal
 from ritesmith.models import (
     JSON,
@@ -104,8 +105,11 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         new_id: Callable[[], str] | None = None,
         environment: Mapping[str, str] | None = None,
         keys: Keys | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.path = path
+        if sandbox is not None:
+            self.sandbox = sandbox
         self.environment = os.environ if environment is None else environment
         # Who the user is does not depend on the registry that is meant: never `environment`.
         self.keys = keys or Keys.of(os.environ)
@@ -277,13 +281,18 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
 
         They pass the same guard and trial as everything else. Nothing is read or run when the file has them already.
         """
+        look = bundled_look()
+        if self._noted("bundled_look") == look:
+            return 0
         files = bundled_files()
         stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
-        if self._bundled_stamp() == stamp:
+        if self._noted("bundled") == stamp:
+            with suppress(StoreError), transaction(self.connection, busy_seconds=0.0):  # only the next look is slower
+                self._note("bundled_look", look)
             return 0
         count, denied = {"capability": 0, "workflow": 0}, 0
         with transaction(self.connection, busy_seconds=INSTALL_SECONDS):
-            before = self._bundled_stamp()
+            before = self._noted("bundled")
             if before == stamp:  # another process has done it while this one waited for the file
                 return 0
             for file, text in files:
@@ -295,7 +304,8 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
                     count[checked.kind] += new
                 except Rejected:  # by the project's policy; and a workflow that misses such a part is left out too
                     denied += 1
-            self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('bundled', ?)", (stamp,))
+            self._note("bundled", stamp)
+            self._note("bundled_look", look)
         if on_install is not None:
             told = f"{count['capability']} capabilities and {count['workflow']} workflows"
             left_out = f"; {denied} left out by the project's policy" if denied else ""
@@ -303,9 +313,12 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
             on_install(f"{verb} {self.path}: {told}, each checked and tried{left_out}")
         return sum(count.values())
 
-    def _bundled_stamp(self) -> str | None:
-        row = self.connection.execute("SELECT value FROM meta WHERE key = 'bundled'").fetchone()
+    def _noted(self, key: str) -> str | None:
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row["value"])
+
+    def _note(self, key: str, value: str) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
 
     # ------------------------------------------------------------ MCP servers
 

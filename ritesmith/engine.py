@@ -12,7 +12,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -697,24 +696,27 @@ class Driver:
 
     def _in_the_driving_thread(self, driven: Driven, work: Callable[[], T]) -> T:
         """From another thread: have `work` done in the one that drives, and come back when it is durable."""
-        done: Future[T] = Future()
+        done: SimpleQueue[Exception | None] = SimpleQueue()
         made: list[T] = []
 
         def receive() -> None:
             if self.closed or driven.error is not None:
-                done.set_exception(driven.error or _GoneError())
+                done.put(driven.error or _GoneError())
                 return
             self._in_this_round(driven, lambda: made.append(work()))
             self.replies.append(reply)
 
         def reply() -> None:
             if made and driven.error is None and not self.closed:
-                done.set_result(made[0])
+                done.put(None)
             else:
-                done.set_exception(driven.error or _GoneError())
+                done.put(driven.error or _GoneError())
 
         self._post(receive, urgent=True)
-        return done.result()
+        problem = done.get()
+        if problem is not None:
+            raise problem
+        return made[0]
 
     def _post(self, letter: Callable[[], None], *, urgent: bool) -> None:
         with self.door:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -101,12 +102,23 @@ def read_json(text: str, file: str) -> tuple[JSON, list[Finding]]:
 
 def bundled_files() -> list[tuple[Path, str]]:
     """The bundled capabilities, then the workflows made of them, each after those that it calls: (file, text)."""
-    folder = content_folder()
-    capabilities, workflows = (
-        [(file, file.read_text(encoding="utf-8")) for file in sorted(files)]
-        for files in ((folder / "capabilities").rglob("*.lua"), (folder / "workflows").glob("*.json"))
-    )
+    capabilities, workflows = ([(file, file.read_text(encoding="utf-8")) for file in files] for files in _bundled())
     return capabilities + _called_first(workflows)
+
+
+def bundled_look() -> str:
+    """What can be seen of the bundled files without reading them: as long as that is the same, so are their texts."""
+    seen = hashlib.sha256()
+    for files in _bundled():
+        for file in files:
+            found = file.stat()
+            seen.update(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}\0".encode())
+    return seen.hexdigest()
+
+
+def _bundled() -> tuple[list[Path], list[Path]]:
+    folder = content_folder()
+    return sorted((folder / "capabilities").rglob("*.lua")), sorted((folder / "workflows").glob("*.json"))
 
 
 def _called_first(workflows: list[tuple[Path, str]]) -> list[tuple[Path, str]]:

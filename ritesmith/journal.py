@@ -636,6 +636,7 @@ def _entry(run: str, seq: int, at: float, record: saga.Record, previous: str) ->
     return entry, (seq, at, record.kind, record.node, record.attempt, text, hashed)
 
 
-def _hash(previous: str, *fields: Any) -> bytes:
+def _hash(previous: str, run: str, seq: int, at: float, kind: str, node: str, attempt: int, text: str) -> bytes:
     """sha256 over the entry and the hash before it, that one as hexadecimal digits."""
-    return hashlib.sha256("\x1f".join([previous, *map(str, fields)]).encode("utf-8", "surrogatepass")).digest()
+    hashed = f"{previous}\x1f{run}\x1f{seq}\x1f{at}\x1f{kind}\x1f{node}\x1f{attempt}\x1f{text}"
+    return hashlib.sha256(hashed.encode("utf-8", "surrogatepass")).digest()

@@ -84,7 +84,8 @@ def _reading(keyword: str, wanted: Any, schema: Schema) -> Fits:
 
             return have_fitting
         case "required":
-            return lambda value: type(value) is not dict or all(name in value for name in wanted)
+            needed = frozenset(wanted)
+            return lambda value: type(value) is not dict or needed <= value.keys()
         case "additionalProperties":
             names = schema.get("properties", {}).keys()
             return lambda value: wanted is True or type(value) is not dict or value.keys() <= names

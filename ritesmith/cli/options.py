@@ -61,18 +61,30 @@ def with_wait(command: F) -> F:
     )(command)
 
 
-def with_app(command: F) -> Callable[..., Any]:
-    """Open the registry around a command, and tell on stderr when it is made."""
+def with_app(command: F, *, runs: bool = False) -> Callable[..., Any]:
+    """Open the registry around a command, and tell on stderr when it is made.
+
+    `runs`: it will need a worker, which is started while the rest of the program is loaded.
+    """
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        options: dict[str, Any] = {}
+        if runs:
+            from ritesmith.sandbox import Sandbox
+
+            options["sandbox"] = Sandbox().warm()
         from ritesmith.app import RiteSmith
 
-        with RiteSmith.open(click.get_current_context().obj, on_install=talk) as app:
+        with RiteSmith.open(click.get_current_context().obj, on_install=talk, **options) as app:
             return command(app, *args, **kwargs)
 
     wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     return wrapped
+
+
+def with_app_that_runs(command: F) -> Callable[..., Any]:
+    return with_app(command, runs=True)
 
 
 def here() -> Path:

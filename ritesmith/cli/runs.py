@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from ritesmith.cli.options import Group, emit, json_of, not_nan, talk, with_app, with_json, with_wait
+from ritesmith.cli.options import (
+    Group,
+    emit,
+    json_of,
+    not_nan,
+    talk,
+    with_app,
+    with_app_that_runs,
+    with_json,
+    with_wait,
+)
 from ritesmith.errors import Conflict, InvalidInput, RiteSmithError
 from ritesmith.visible import visible
 
@@ -58,7 +68,7 @@ def with_by(command: F) -> F:
 @click.option("--dry-run", is_flag=True, help="Start nothing; show every path through the workflow, on stubs.")
 @with_wait
 @with_json
-@with_app
+@with_app_that_runs
 def run(
     app: RiteSmith,
     reference: str,
@@ -106,7 +116,7 @@ def run(
 @click.argument("run", required=False)
 @with_wait
 @with_json
-@with_app
+@with_app_that_runs
 def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) -> int:
     """Carry RUN on, or every run that can go on.
 
@@ -146,7 +156,7 @@ def resume(app: RiteSmith, run: str | None, wait_seconds: float, as_json: bool) 
     help="How often to look for runs that have something to do, in seconds.",
 )
 @with_json
-@with_app
+@with_app_that_runs
 def worker(app: RiteSmith, poll_seconds: float, as_json: bool) -> None:
     """Carry runs on as they come up, until stopped.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import resource
 import signal
 import struct
@@ -115,7 +114,7 @@ def die_with(parent: int) -> None:
 
 def filter_system_calls(read_from: int, write_to: int) -> None:
     """Allow the calls listed, on our two descriptors and without making memory executable; the others fail."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in ARCHITECTURES:
         raise OSError(f"no list of system calls for {machine}")
     program = bytearray()

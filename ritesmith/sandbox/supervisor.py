@@ -90,8 +90,7 @@ class WorkerProcess:
         self._readable.register(self._descriptor, select.POLLIN)
         try:
             kind, payload = self.receive(START_SECONDS, 64 * 1024)
-            hello = read_json(payload)
-            if kind != b"!" or not isinstance(hello, dict):
+            if kind != b"!":
                 raise WorkerLost("the worker did not introduce itself")
         except (WorkerLost, DeadlinePassed) as error:
             self.kill()
@@ -99,7 +98,16 @@ class WorkerProcess:
                 f"a sandbox worker could not be started: {error}",
                 hint="run `ritesmith doctor`; the worker is a Python process that imports lupa",
             ) from error
-        self.hello: dict[str, Any] = hello
+        self.layers: list[str] = []
+        self.inactive: dict[str, str] = {}
+        """Why the other layers do not hold here."""
+        for line in payload.decode("utf-8", "replace").splitlines():
+            what, _, told = line.partition(" ")
+            if what == "layer":
+                self.layers.append(told)
+            elif what == "inactive":
+                name, _, why = told.partition(" ")
+                self.inactive[name] = why
 
     @property
     def alive(self) -> bool:
@@ -361,6 +369,11 @@ class Pool:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def warm(self) -> None:
+        """Have a worker started, if there is none, and come back at once."""
+        with self._changed:
+            self._keep_warm()
 
     def take(self) -> WorkerProcess:
         """A warm worker; waits for one to start only where none is."""

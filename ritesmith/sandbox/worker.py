@@ -8,11 +8,13 @@ descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. S
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
 import sys
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False  # as typing has it, which takes longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 PARTS = {
@@ -72,7 +74,7 @@ class Code:
         return self._own[name]
 
     def script(self, source: bytes) -> Script:
-        """A script's bytecode, or what the compiler says; and what it needs."""
+        """A script, compiled once for as long as it is remembered."""
         known = self._scripts.get(source)
         if known is None:
             made = self._compile(source, b"=capability", False)
@@ -92,10 +94,11 @@ class Code:
         return made if isinstance(made, tuple) else (made, None)
 
 
-class Script(NamedTuple):
-    bytecode: bytes | None
-    problem: bytes | None
-    needed: frozenset[str]
+class Script:
+    """A text's bytecode, or what the compiler says against it; and the globals of `GLOBALS` that it needs."""
+
+    def __init__(self, bytecode: bytes | None, problem: bytes | None, needed: frozenset[str]) -> None:
+        self.bytecode, self.problem, self.needed = bytecode, problem, needed
 
 
 def needed_by(source: bytes) -> frozenset[str]:
@@ -321,8 +324,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     layers, inactive = load("confine").confine(channel.read_from, channel.write_to, int(sys.argv[2]))
-    hello = {"lupa": lupa.__version__, "layers": layers, "inactive": inactive}
-    channel.send(b"!", json.dumps(hello).encode())
+    told = [f"layer {name}" for name in layers] + [f"inactive {name} {why}" for name, why in inactive.items()]
+    channel.send(b"!", "\n".join(told).encode())
     worker.serve()
 
 
