@@ -109,7 +109,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
     ) -> None:
         self.path = path
         if sandbox is not None:
-            self.sandbox = sandbox
+            self.__dict__["sandbox"] = sandbox  # where cached_property looks for it
         self.environment = os.environ if environment is None else environment
         # Who the user is does not depend on the registry that is meant: never `environment`.
         self.keys = keys or Keys.of(os.environ)

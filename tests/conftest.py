@@ -147,6 +147,7 @@ def cli(place, capsys, monkeypatch, workers):
     for screen in (console.out, console.err):  # whichever test it was in which rich first looked for its width
         monkeypatch.setattr(screen, "_width", 120)
     monkeypatch.setattr(RiteSmith, "sandbox", property(lambda app: workers))
+    monkeypatch.setattr(Sandbox, "warm", lambda box: box)  # they are warm
 
     def call(*words, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
