@@ -6,11 +6,16 @@ Everything is measured in one run on one machine, and printed with ratios: absol
 little, and a commit may take ten times as long while something else uses the disk. So the commits per second of plain
 sqlite3 are measured again right before each thing, and each is also given as a share of them. `--others` names a Python
 with the other engines: each that is installed there does the same work. `--restate` names Restate's server.
+
+What is wanted was set on a machine on which plain sqlite3 made 9,000 commits a second with FULL and 80,000 with NORMAL.
+"here" is what that comes to on this one, while it was measured: by FULL for one run after another, which waits for the
+disk, by NORMAL for what waits for the processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -36,6 +41,8 @@ from ritesmith.journal import Journal
 from ritesmith.models import Capability, Contract, Outcome, Workflow
 
 STEPS = 10
+WANTED_WITH = {"full": 9_000, "normal": 80_000}
+"""Commits of plain sqlite3 a second on the machine for which the targets were set, by `synchronous`."""
 ROUNDS = 5
 CAPABILITY = """--[[ capability
 {"name": "bench.add", "intent": "add one to a count",
@@ -218,21 +225,35 @@ def commits_of(connection: sqlite3.Connection, work: Callable[[], object]) -> in
     return commits[0]
 
 
-def speed(name: str, folder: Path, steps: int, prepare: Callable[[], Callable[[], object]], wanted: str) -> None:
+def speed(
+    name: str,
+    folder: Path,
+    steps: int,
+    prepare: Callable[[], Callable[[], object]],
+    wanted: float,
+    by: str = "full",
+) -> None:
     """Steps per second, best and median of several rounds, each beside the commits of plain sqlite3 at that time."""
-    rates, shares, used = [], [], []
+    rates, shares, used, scales = [], [], [], []
     for _ in range(ROUNDS):
         work = prepare()
-        base, before = raw_commits(folder), processor_seconds()
+        base, scale, before = raw_commits(folder), raw_commits(folder, by), processor_seconds()
         rates.append(steps / timed(work))
         used.append((processor_seconds() - before) / steps * 1e6)
         shares.append(rates[-1] / statistics.mean([base, raw_commits(folder)]))
+        scales.append(statistics.mean([scale, raw_commits(folder, by)]) / WANTED_WITH[by])
+    here = f", here {wanted * statistics.median(scales):,.0f}" if wanted > 1 else ""
     row(
         name,
         f"{statistics.median(rates):,.0f}/s",
         f"best {max(rates):,.0f}, {statistics.median(shares):.0%} of raw, {min(used):.0f} us CPU",
-        wanted,
+        f">= {wanted:,}/s{here}" if wanted > 1 else f">= {wanted:.0%} of raw",
     )
+
+
+def wanted_seconds(folder: Path, seconds: float) -> str:
+    here = seconds * WANTED_WITH["normal"] / statistics.median(raw_commits(folder, "normal") for _ in range(ROUNDS))
+    return f"<= {seconds:g} s, here {here:.2f}"
 
 
 def alone(folder: Path, runs: int, many: int) -> None:
@@ -248,8 +269,8 @@ def alone(folder: Path, runs: int, many: int) -> None:
         started = place.start_many(many)
         return lambda: all_succeeded(place.many(started).values())
 
-    speed("runs one after another, steps", folder, runs * STEPS, lambda: one_by_one, ">= 60% of raw")
-    speed(f"{many:,} runs at once, steps", folder, many * STEPS, together, ">= 20,000/s")
+    speed("runs one after another, steps", folder, runs * STEPS, lambda: one_by_one, 0.6)
+    speed(f"{many:,} runs at once, steps", folder, many * STEPS, together, 20_000, "normal")
 
 
 def with_lua(folder: Path, runs: int, many: int) -> None:
@@ -264,8 +285,8 @@ def with_lua(folder: Path, runs: int, many: int) -> None:
         started = place.start_many(many)
         return lambda: all_succeeded(place.many(started).values())
 
-    speed("runs one after another, steps", folder, runs * STEPS, lambda: one_by_one, ">= 2,600/s")
-    speed(f"{many:,} runs at once, steps", folder, many * STEPS, together, ">= 5,000/s")
+    speed("runs one after another, steps", folder, runs * STEPS, lambda: one_by_one, 2_600)
+    speed(f"{many:,} runs at once, steps", folder, many * STEPS, together, 5_000, "normal")
     file = folder / "whole" / "registry.db"
     before = size_of(place.connection, file)
     all_succeeded(place.many(place.start_many(many)).values())
@@ -282,7 +303,8 @@ def with_lua(folder: Path, runs: int, many: int) -> None:
     start()
     taken = [timed(start) for _ in range(2 * ROUNDS)]
     seconds = f"{statistics.median(taken):.2f} s"
-    row("process start to the end of its first run", seconds, f"best {min(taken):.2f}, with its own end", "<= 0.25 s")
+    best = f"best {min(taken):.2f}, with its own end"
+    row("process start to the end of its first run", seconds, best, wanted_seconds(folder, 0.25))
 
 
 def size_of(connection: sqlite3.Connection, file: Path) -> int:
@@ -305,7 +327,7 @@ def interrupted(folder: Path, many: int) -> None:
         "from process start until all have finished",
         f"{statistics.median(taken):.2f} s",
         told.stdout.strip(),
-        "<= 2.5 s",
+        wanted_seconds(folder, 2.5),
     )
 
 
@@ -483,6 +505,7 @@ def main() -> None:
         what, folder, many = chosen.child
         CHILDREN[what](Path(folder), int(many))
         return
+    gc.set_threshold(50_000, 20, 20)  # as the command line does
     less = 10 if chosen.small else 1
     with tempfile.TemporaryDirectory(prefix="bench-saga-", dir=Path.cwd()) as name:
         folder = Path(name)

@@ -352,14 +352,14 @@ class Driver:
             self._begin()
             self._commit()
             if self._look_for_messages():  # what came may forbid what was decided; none of it has begun
-                for driven, command in invokes:
-                    del driven.running[command.path]
+                for driven, step in invokes:
+                    del driven.running[step.invoke.path]
                     self._wake(driven)
             elif len(invokes) == 1 and not self.executing and not self.begun and self._is_quick(*invokes[0]):
                 self._execute_here(*invokes[0])
             else:
-                for driven, command in invokes:
-                    self._execute(driven, command)
+                for driven, step in invokes:
+                    self._in_another_thread(driven, step, step.run)
             if self.begun:
                 self._finish()
                 if self.mail or self.bell.is_set():
@@ -371,25 +371,26 @@ class Driver:
 
     # ------------------------------------------------------------ deciding and committing
 
-    def _decide(self) -> list[tuple[Driven, saga.Invoke]]:
+    def _decide(self) -> list[tuple[Driven, Step]]:
         """Ask every ready run what it does next, until it rests; return what is to be executed when that is durable.
 
         What need not wait for that is put beside.
         """
-        invokes: list[tuple[Driven, saga.Invoke]] = []
+        invokes: list[tuple[Driven, Step]] = []
         while self.ready:
             driven = self.ready.pop(next(iter(self.ready)))
             try:
                 for command in self._advance(driven):
-                    if self._capability(driven, command).contract.grants or command.calls:
-                        invokes.append((driven, command))
+                    step = self._step(driven, command)
+                    if step.capability.contract.grants or command.calls:
+                        invokes.append((driven, step))
                     else:
-                        self.pure.append((driven, self._step(driven, command)))
+                        self.pure.append((driven, step))
             except RiteSmithError as error:
                 self._drop(driven, error)
             if driven.lease.birth is not None and not (self.pure and self.pure[-1][0] is driven):
                 self._in_this_round(driven)  # only a script that nobody can see may run before the run is there
-        return [(driven, command) for driven, command in invokes if driven.error is None]
+        return [(driven, step) for driven, step in invokes if driven.error is None]
 
     def _advance(self, driven: Driven) -> Iterator[saga.Invoke]:
         while driven.error is None:
@@ -602,15 +603,14 @@ class Driver:
 
     def _that_ended(self, seconds: float) -> list[tuple[Driven, Step]]:
         """Of what was begun, what has ended, or is the first to end within `seconds`."""
-        there, poll, waited_for = [], select.poll(), {}
-        for each in self.begun:
-            number = each[1].fileno()
-            if number is None:
-                there.append(each)
-            else:
-                waited_for[number] = each
-                poll.register(number, select.POLLIN)
-        return there or [waited_for[number] for number, _ in poll.poll(seconds * 1000)]
+        numbers = [(each[1].fileno(), each) for each in self.begun]
+        there = [each for number, each in numbers if number is None]
+        if there:
+            return there
+        waited_for, poll = {number: each for number, each in numbers if number is not None}, select.poll()
+        for number in waited_for:
+            poll.register(number, select.POLLIN)
+        return [waited_for[number] for number, _ in poll.poll(seconds * 1000)]
 
     def _ended(self, driven: Driven, step: Step) -> None:
         try:
@@ -621,38 +621,31 @@ class Driver:
         if driven.error is None:
             self._executed(driven, step)
 
-    def _is_quick(self, driven: Driven, command: saga.Invoke) -> bool:
+    def _is_quick(self, driven: Driven, step: Step) -> bool:
         """Whether it may be executed in this thread: nothing else could happen meanwhile that should not wait."""
         alone = all(each is driven or each.until is None for each in self.runs.values())
         if not alone or len(driven.lease.state.live) > 1:
             return False
-        grants = self._capability(driven, command).contract.grants
         catalog = self.engine.catalog
-        return not any(name in catalog and catalog[name].outside for name in grants)
+        return not any(name in catalog and catalog[name].outside for name in step.capability.contract.grants)
 
-    def _capability(self, driven: Driven, command: saga.Invoke) -> Capability:
-        return self.engine.library.capability(driven.lease.state.capabilities[command.capability])
-
-    def _execute_here(self, driven: Driven, command: saga.Invoke) -> None:
+    def _execute_here(self, driven: Driven, step: Step) -> None:
         def journal(work: Callable[[], T], durable: bool) -> T:
             return driven.lease.durably(work) if durable else work()
 
-        step = Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
+        step.journal = journal
         try:
             step.run()
             self._executed(driven, step)
         except RiteSmithError as error:
             self._drop(driven, error)
 
-    def _execute(self, driven: Driven, command: saga.Invoke) -> None:
-        step = self._step(driven, command)
-        self._in_another_thread(driven, step, step.run)
-
     def _step(self, driven: Driven, command: saga.Invoke) -> Step:
         def journal(work: Callable[[], T], durable: bool) -> T:
             return self._in_the_driving_thread(driven, work)
 
-        return Step(self.engine, driven.lease, command, self._capability(driven, command), journal)
+        capability = self.engine.library.capability(driven.lease.state.capabilities[command.capability])
+        return Step(self.engine, driven.lease, command, capability, journal)
 
     def _in_another_thread(self, driven: Driven, step: Step, work: Callable[[], None]) -> None:
         """Have another thread do what a step still takes, and record what comes of it."""
