@@ -100,6 +100,24 @@ HOSTILE = DOUBLE.replace('"maximum": 9', '"maximum": 5').replace(
 # ---------------------------------------------------------------- publishing
 
 
+def test_bundled_files_are_read_again_only_when_they_look_otherwise(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("ritesmith.app.bundled_files", lambda: read.append("files") or bundled_files())
+
+    def opened() -> int:
+        read.clear()
+        with RiteSmith.open(str(place / "registry.db")):
+            return len(read)
+
+    opened()
+    assert opened() == 0
+    monkeypatch.setattr("ritesmith.app.bundled_look", lambda: "of another time")
+    assert opened() == 1
+    assert opened() == 0
+
+
 def test_only_a_change_makes_a_version_and_what_says_the_same_is_told(app: RiteSmith) -> None:
     first = app.publish_file(text_file("a.lua", DOUBLE))
     assert (first.artifact.ref, first.new, first.same_as, first.twins, first.breaking) == (

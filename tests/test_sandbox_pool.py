@@ -56,6 +56,18 @@ def test_nothing_starts_before_the_first_use(sandbox: Sandbox) -> None:
     assert workers_of(sandbox) != []
 
 
+def test_who_need_not_wait_is_told_that_no_worker_is_there_yet_and_one_is_started() -> None:
+    for cold in (lambda box: box.begin(GOOD, {"n": 1}, wait=False), lambda box: box.warm() and None):
+        with Sandbox(workers=1) as sandbox:
+            assert cold(sandbox) is None
+            pool = sandbox._pool
+            with pool._changed:
+                assert pool._changed.wait_for(lambda pool=pool: pool._idle, 20)
+            begun = sandbox.begin(GOOD, {"n": 1}, wait=False)
+            assert begun is not None
+            assert begun.finish().output == {"n": 2}
+
+
 def test_a_worker_is_replaced_after_its_number_of_calls() -> None:
     with Sandbox(workers=1, recycle_after=3) as sandbox:
         for n in range(10):
