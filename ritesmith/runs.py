@@ -20,11 +20,11 @@ from ritesmith.models import FINAL_STATUSES, JSON, Artifact, Entry, RunStatus, W
 from ritesmith.registry import Registry
 
 if TYPE_CHECKING:
-    from ritesmith.account import Account
     from ritesmith.books import Books
     from ritesmith.model_server import Models
     from ritesmith.replay import Replay
-    from ritesmith.run_compare import RunComparison
+    from ritesmith.views.account import Account
+    from ritesmith.views.run_compare import RunComparison
 
 SENT_SECONDS, SENT_LOOKS = 30.0, 300
 """How long, and how often, to look whether the process that drives a run has taken what was said to the run."""
@@ -385,7 +385,7 @@ class Runs(ABC):
 
     def compare_runs(self, a: str, b: str) -> RunComparison:
         """How run `b` differs from run `a`, from their journals."""
-        from ritesmith.run_compare import compare
+        from ritesmith.views.run_compare import compare
 
         runs = [self.run_id(each) for each in (a, b)]
         views, pins = [self.view(each, inputs=True) for each in runs], [self._pins(each) for each in runs]
@@ -411,7 +411,7 @@ class Runs(ABC):
         do not occur in the trace are in `unsupported`. Raises Conflict when a model is to tell of a run that has not
         ended, ModelUnavailable when none answers.
         """
-        from ritesmith import account
+        from ritesmith.views import account
 
         view = self.view(run, inputs=True)
         if models is None:
@@ -442,19 +442,19 @@ class Runs(ABC):
 
     def mermaid(self, run: str) -> str:
         """The graph of a run with what happened at each node, as Mermaid text."""
-        from ritesmith.diagram import mermaid
+        from ritesmith.views.diagram import mermaid
 
         return mermaid(*self._seen(run))
 
     def svg(self, run: str) -> str:
         """The graph of a run with what happened at each node, and its timeline, as an SVG file."""
-        from ritesmith.picture import svg
+        from ritesmith.views.picture import svg
 
         return svg(*self._seen(run), self.clock.now())
 
     def html(self, run: str) -> str:
         """All that is known of a run as one HTML file, which needs nothing else."""
-        from ritesmith.page import html
+        from ritesmith.views.page import html
 
         return html(*self._seen(run), self.clock.now())
 

@@ -7,10 +7,10 @@ import json
 import pytest
 from conftest import BOOKS, fingerprint
 
-from ritesmith import account as accounts
 from ritesmith.forge.explain import TRACE_CHARACTERS, account_messages
 from ritesmith.testing import ScriptedAuthor, ScriptedReply
 from ritesmith.trace import CallView, RunView, StepView, WaitingView
+from ritesmith.views import account as accounts
 
 AT = 1_795_292_078.25
 ISO = "2026-11-21T20:14:38Z"

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from ritesmith.drawing import Box, Layout, Line, Point, layout
+from ritesmith.views.drawing import Box, Layout, Line, Point, layout
 
 Graph = tuple[list[Box], list[Line]]
 

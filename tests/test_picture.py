@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from test_saga import RETRY, Play, end, fail, loop, ok, played, task, undo, workflow
 
-from ritesmith import diagram, page, picture, saga, trace
+from ritesmith import saga, trace
 from ritesmith.models import Workflow
-from ritesmith.timeline import Axis, bars, begin_of, end_of, outline
+from ritesmith.views import diagram, page, picture
+from ritesmith.views.timeline import Axis, bars, begin_of, end_of, outline
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (

@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ritesmith.timeline import duration
+from ritesmith.views.timeline import duration
 from ritesmith.visible import visible
 
 

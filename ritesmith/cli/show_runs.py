@@ -31,14 +31,14 @@ from ritesmith.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from ritesmith.account import Account
     from ritesmith.compare import Change
     from ritesmith.models import Entry
     from ritesmith.replay import Replay
-    from ritesmith.run_compare import RunComparison, StepFigures
     from ritesmith.saga import State
-    from ritesmith.timeline import Axis, Bar, Place
     from ritesmith.trace import AttemptView, CallView, RunView, StepView, WaitingView
+    from ritesmith.views.account import Account
+    from ritesmith.views.run_compare import RunComparison, StepFigures
+    from ritesmith.views.timeline import Axis, Bar, Place
 
 BRANCHES_SHOWN = 12
 BAR_COLUMNS_MIN, BAR_COLUMNS_MAX, DURATION_COLUMNS = 12, 100, 11
@@ -274,7 +274,7 @@ def _figures(step: StepFigures | None, other: StepFigures | None) -> Text:
 def trace(view: RunView, *, full: bool = False, now: float | None = None) -> None:
     """The tree and the timeline of a run. Values are folded to a line each, and of each fork the first branches are
     shown; with `full`, all of everything."""
-    from ritesmith.timeline import outline
+    from ritesmith.views.timeline import outline
 
     out.print(Group(*_trace(view, outline(view.steps, None if full else BRANCHES_SHOWN), full, now)))
 
@@ -416,7 +416,7 @@ def _next(view: RunView) -> list[str]:
 
 def _timeline(view: RunView, places: Place, now: float | None) -> Table:
     """A bar for each step and branch: full where it worked, light where it waited, a line around what is below it."""
-    from ritesmith.timeline import Axis, bars, begin_of, end_of
+    from ritesmith.views.timeline import Axis, bars, begin_of, end_of
 
     rows = bars(view, places, now)
     axis = Axis(rows, begin_of(view), end_of(view, now))

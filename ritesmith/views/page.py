@@ -13,9 +13,9 @@ from typing import Any
 
 from ritesmith import saga
 from ritesmith.models import JSON, Workflow
-from ritesmith.picture import STATES, STYLE, described, graph, inline, timeline
-from ritesmith.timeline import Place, duration, outline
 from ritesmith.trace import AttemptView, CallView, RunView, StepView, WaitingView
+from ritesmith.views.picture import STATES, STYLE, described, graph, inline, timeline
+from ritesmith.views.timeline import Place, duration, outline
 from ritesmith.visible import visible
 
 VALUE_LETTERS_MAX, SHORT_LETTERS_MAX, BRANCHES_SHOWN = 20_000, 90, 100

@@ -13,11 +13,11 @@ from itertools import pairwise
 from unicodedata import east_asian_width
 
 from ritesmith import saga
-from ritesmith.diagram import ways
-from ritesmith.drawing import Box, Line, Point, Route, layout
 from ritesmith.models import AnyNode, ApprovalNode, CallNode, JoinNode, SplitNode, TaskNode, WaitNode, Workflow
-from ritesmith.timeline import Axis, Bar, bars, begin_of, duration, end_of, outline
 from ritesmith.trace import RunView, StepView
+from ritesmith.views.diagram import ways
+from ritesmith.views.drawing import Box, Line, Point, Route, layout
+from ritesmith.views.timeline import Axis, Bar, bars, begin_of, duration, end_of, outline
 from ritesmith.visible import visible
 
 MARGIN = 24.0
