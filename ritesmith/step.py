@@ -301,6 +301,7 @@ class Step:
         told = {"index": index, "function": name, "args_digest": saga.digest_of(args)}
         kind = call_effect(declaration, args)
         writes = kind == "write"
+        announced = False
 
         def effect() -> HostReply:
             try:
@@ -310,7 +311,9 @@ class Step:
                 raise _UnknownEffectError from None
 
         def finish(reply: HostReply) -> HostReply:
-            data = {**told, "args": args, "write": writes}
+            data = {**told, "write": writes}
+            if not announced:
+                data["args"] = args
             if reply.error is not None:
                 data["error"] = reply.error.model_dump(mode="json")
             else:
@@ -322,22 +325,26 @@ class Step:
             reply = self.journal(lambda: finish(effect()), True)
         else:
             if writes:
-                self._announce(told | {"key": key}, may_repeat(declaration, args))
+                announced = self._announce(told | {"key": key, "args": args}, may_repeat(declaration, args))
             reply = effect()
             # A pure call gives the same again, so it need not be durable yet.
             self.journal(lambda: finish(reply), kind != "pure")
         self.last_error = reply.error or self.last_error
         return reply
 
-    def _announce(self, told: dict[str, Any], repeatable: bool) -> None:
-        """Make it durable that a write begins; after a crash it is repeated only if that does no harm."""
+    def _announce(self, told: dict[str, Any], repeatable: bool) -> bool:
+        """Make it durable that a write begins, and with what: should nobody know whether it happened, a person must.
+
+        After a crash it is repeated only if that does no harm; then False, as it was announced before.
+        """
         if self.started is None:
             record = saga.Record("call_started", self.invoke.path, self.invoke.attempt, told)
             self.journal(lambda: self.lease.append(record), True)
-            return
+            return True
         self.started = None
         if not repeatable:
             raise _UnknownEffectError
+        return False
 
     def _end(self, outcome: Outcome) -> None:
         """The script has ended: it must have come past every call that the journal holds.

@@ -334,6 +334,7 @@ def _tell(step: dict[str, Any], entry: Entry, entered_at: float) -> None:
                     "function": data["function"],
                     "attempt": entry.attempt,
                     "index": data["index"],
+                    "args": data.get("args"),
                     "started_at": entry.at,
                 }
             )
@@ -342,7 +343,8 @@ def _tell(step: dict[str, Any], entry: Entry, entered_at: float) -> None:
             if call is None:
                 call = {"function": data["function"], "attempt": entry.attempt, "index": data["index"]}
                 step["calls"].append(call)
-            call |= {"args": data.get("args"), "result": data.get("result"), "error": data.get("error")}
+            call |= {"result": data.get("result"), "error": data.get("error")}
+            call["args"] = data["args"] if "args" in data else call.get("args")
             call["ended_at"] = entry.at
             step["status"] = "running"
         case "effect_unknown":

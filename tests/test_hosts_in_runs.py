@@ -110,6 +110,8 @@ def test_a_mail_of_which_nobody_knows_stops_the_run_until_a_person_says(project)
     with rude(**{".": b""}) as (port, heard), opened_with(project, port) as app:
         run = app.run(published(app, project), {"to": "ann@example.com"})
         assert run.status == "unknown"
+        mail = next(step for step in run.steps if step.status == "unknown").calls[-1]
+        assert mail.args["to"] == ["ann@example.com"], "who is to say whether it happened sees what was to happen"
         assert app.drive(run.run).status == "unknown", "going on does not send it again"
         assert heard.count(b".\r\n") == 1
         ended = app.resolve(run.run, happened=False, by="ann")
