@@ -201,6 +201,11 @@ PROGRAMS = {
         "local ok, e = pcall(function() string.trim = 1 end) return e",
         "capability:1: the library 'string' is read-only: 'trim' cannot be set; write a local function instead",
     ),
+    "a library is read-only from within a traversal": (
+        "local step, given, first = pairs(string) local ok = pcall(function() given.upper = 1 end) "
+        "return {given == string, ok, step(given, first), ('x'):upper()}",
+        [True, False, "byte", "X"],
+    ),
     "finalizers are never called": (
         "local n = 0 for i = 1, 100 do setmetatable({}, {__gc = function() n = n + 1 end}) end "
         "for i = 1, 10000 do local t = {i} end return n",

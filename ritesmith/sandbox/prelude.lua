@@ -202,7 +202,10 @@ local function read_only(group, library)
       values.library_error("the library '" .. group .. "' is read-only: '" .. values.tostring(key)
         .. "' cannot be set; write a local function instead")
     end,
-    __pairs = function() return core.pairs(filled(library)) end,
+    __pairs = function(front)
+      local step = core.pairs(filled(library))
+      return function(_, key) return step(library, key) end, front, nil
+    end,
   })
 end
 
