@@ -259,6 +259,16 @@ def test_keys_that_were_objects_leave_no_trace_in_the_order(sandbox: Sandbox) ->
 FUEL = json.loads((DATA / "fuel.json").read_text())
 
 
+def test_fuel_does_not_depend_on_how_the_heap_grows(sandbox: Sandbox) -> None:
+    limits = Limits(fuel=10**8)
+    grows, stays = (
+        run(sandbox, f"local last = 1 for i = 1, 400000 do last = {{{item}}} end return 1", limits=limits)
+        for item in ("last", "1")
+    )
+    assert grows.memory_bytes > 10 * stays.memory_bytes
+    assert grows.fuel == stays.fuel
+
+
 @pytest.mark.parametrize("program", FUEL)
 def test_a_program_costs_exactly_its_fuel(sandbox: Sandbox, program: str) -> None:
     """A changed number is a deliberate change: what was recorded with the old one is worth less to replay."""

@@ -16,7 +16,7 @@ local collect = collectgarbage
 local sub, find, match, gmatch = string.sub, string.find, string.match, string.gmatch
 local raw_create, raw_resume, raw_running = coroutine.create, coroutine.resume, coroutine.running
 local sethook, getinfo, debug_getmetatable = debug.sethook, debug.getinfo, debug.getmetatable
-local raw_randomseed = math.randomseed
+local raw_randomseed, max = math.randomseed, math.max
 
 local CHUNK = "capability"
 local FUEL_STEP = 1000
@@ -104,11 +104,11 @@ local function stop(why)
   error(DEAD, 0)
 end
 
+-- Lua counts these instructions too: as many of them whatever the heap, whose size can depend on addresses.
 function core.hook()
   if core.dead then stop() end
   core.fuel = core.fuel + FUEL_STEP
-  local heap = collect("count")
-  if heap > core.heap_peak then core.heap_peak = heap end
+  core.heap_peak = max(core.heap_peak, collect("count"))
   if core.fuel > core.fuel_max then stop("fuel") end
 end
 
@@ -239,10 +239,7 @@ text_meta.__metatable = false
 
 local chunk, input, context, output_max, input_value, context_value, reply
 
-local function count_heap()
-  local heap = collect("count")
-  if heap > core.heap_peak then core.heap_peak = heap end
-end
+local function count_heap() core.heap_peak = max(core.heap_peak, collect("count")) end
 
 local function spent()
   count_heap()

@@ -7,9 +7,8 @@ local raw_running, match, concat, tointeger = core.coroutine.running, core.strin
   core.math.tointeger
 
 -- The profile is a mode of its own: there the hook is called for each instruction, line and return, and does for every
--- FUEL_STEP of a coroutine what it does otherwise. Lua counts the hook's own instructions too: 15, and 16 where the heap
--- has a new peak. It leaves no garbage, or the collector would run at other times than without a profile.
-local HOOK_FUEL = 15
+-- FUEL_STEP of a coroutine what it does otherwise. Lua counts the hook's own instructions too. It leaves no garbage, or the collector would run at other times than without a profile.
+local HOOK_FUEL = 17
 local instructions, charges, uncounted, overhead = {}, {}, 0, 0
 -- What had been spent by the last instruction.
 local paid_before = 0
@@ -61,9 +60,8 @@ local function profiling_hook(event, line)
   if passed == FUEL_STEP then
     uncounted = uncounted - FUEL_STEP
     paid_before = paid() + FUEL_STEP
-    local peak = core.heap_peak
     counting_hook()
-    passed = core.heap_peak > peak and HOOK_FUEL + 1 or HOOK_FUEL
+    passed = HOOK_FUEL
     uncounted, overhead = uncounted + passed, overhead + passed
   end
   passed_of[thread] = passed
