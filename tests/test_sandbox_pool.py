@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +167,20 @@ def test_what_was_begun_ends_as_if_it_had_been_run(sandbox: Sandbox) -> None:
         assert begun is not None
         ended, run = begun.finish(), sandbox.run(source, {"n": 1}, limits=limits)
         assert (ended.status, ended.code, ended.message, ended.fuel) == (run.status, run.code, run.message, run.fuel)
+
+
+def test_a_large_result_that_is_looked_at_late_has_come_in_time(sandbox: Sandbox) -> None:
+    limits = Limits(deadline_seconds=0.3, output_bytes=8 << 20)
+    begun = sandbox.begin("function run() return ('x'):rep(3000000) end", {}, limits=limits)
+    assert begun is not None
+    time.sleep(0.5)
+    assert begun.finish().status == "ok"
+
+
+def test_what_cannot_be_asked_keeps_no_worker(sandbox: Sandbox) -> None:
+    with pytest.raises(AttributeError):
+        sandbox.begin(None, {})  # type: ignore[arg-type]
+    assert not sandbox._pool._busy
 
 
 def test_what_was_begun_in_a_worker_that_is_killed_is_run_again(sandbox: Sandbox) -> None:

@@ -149,9 +149,9 @@ class Sandbox:
             return None
         execution = None
         try:
+            request = _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
             worker = pool.take_if(wait=wait)
             if worker is not None:
-                request = _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
                 execution = Execution(self, request, worker)
             return execution
         finally:

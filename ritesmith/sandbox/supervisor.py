@@ -44,6 +44,8 @@ START_SECONDS = 20.0
 ASK_SECONDS = 0.0001
 """So long a worker in the middle of a script is asked again and again whether it has got to its next host call; then we
 sleep. Being woken takes longer than most scripts need from one call to the next."""
+REST_SECONDS = 1.0
+"""So long the rest of a frame may take whose beginning is here: it waits for nobody but us."""
 QUEUE_MAX = 1000
 """Executions that may wait for a worker; one more is refused."""
 
@@ -131,7 +133,7 @@ class WorkerProcess:
             raise self._lost() from None
 
     def receive(self, seconds: float, most: int) -> tuple[bytes, bytes]:
-        """Receive one frame of at most `most` bytes within `seconds`; WorkerLost or DeadlinePassed."""
+        """Receive one frame of at most `most` bytes that begins within `seconds`; WorkerLost or DeadlinePassed."""
         until = time.monotonic() + seconds
         self._set_time(seconds)
         # A worker goes on working after its result, and who only reads is woken on the worker's own processor, behind
@@ -141,6 +143,7 @@ class WorkerProcess:
         elif self._asked_to_run and not self._readable.poll(seconds * 1000):
             raise DeadlinePassed("the worker did not answer in time")
         data = self._read(1 << 16)
+        until = max(until, time.monotonic() + REST_SECONDS)
         while len(data) < 5:
             self._set_time(until - time.monotonic())
             data += self._read(1 << 16)
