@@ -1,7 +1,7 @@
 """The worker process: runs one script at a time in a fresh Lua runtime, and talks to its parent in frames.
 
 Started by the supervisor as `python -I worker.py FOLDER_OF_LUPA`; imports only the standard library and lupa, and
-nothing of this package. Frames are a length (4 bytes, big-endian), a kind (1 byte) and a payload; requests come on
+of this package only `confine.py`, by its path. Frames are a length (4 bytes, big-endian), a kind (1 byte) and a payload; requests come on
 descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. See `supervisor.py` for the kinds.
 """
 
@@ -77,9 +77,7 @@ class Code:
         """A script, compiled once for as long as it is remembered."""
         known = self._scripts.get(source)
         if known is None:
-            made = self._compile(source, b"=capability", False)
-            bytecode, problem = made if isinstance(made, tuple) else (made, None)
-            known = Script(bytecode, problem, needed_by(source))
+            known = Script(*self.compiled(source), needed_by(source))
             if len(source) > REMEMBERED_BYTES:
                 self._renew()  # and let go of what that took
             else:
@@ -88,9 +86,9 @@ class Code:
                 self._scripts[source] = known
         return known
 
-    def stripped(self, source: bytes) -> tuple[bytes | None, bytes | None]:
-        """The bytecode of a text without names and lines, or nothing and what the compiler says."""
-        made = self._compile(source, b"=capability", True)
+    def compiled(self, source: bytes, *, strip: bool = False) -> tuple[bytes | None, bytes | None]:
+        """The bytecode of a text, without names and lines if wished; or nothing, and what the compiler says."""
+        made = self._compile(source, b"=capability", strip)
         return made if isinstance(made, tuple) else (made, None)
 
 
@@ -103,11 +101,10 @@ class Script:
 
 def needed_by(source: bytes) -> frozenset[str]:
     """The globals of `GLOBALS` that a text names: by other means than its name none is reached."""
-    # A name made up at run needs one of these two.
-    if b"_G" in source or b"_ENV" in source:
-        return frozenset(GLOBALS)
     # What stands in the header is a comment.
     start = source.find(b"]]") + 2 if source.startswith(b"--[[") else 0
+    if any(plain in source and mentions(source, plain, start) for plain in (b"_G", b"_ENV")):
+        return frozenset(GLOBALS)  # by these two, a name that is made up at run
     return frozenset(name for name, plain in GLOBALS.items() if plain in source and mentions(source, plain, start))
 
 
@@ -231,7 +228,7 @@ class Worker:
         self.channel.send(b"c", self.code.script(payload).problem or b"")
 
     def dump(self, payload: bytes) -> None:
-        bytecode, problem = self.code.stripped(payload)
+        bytecode, problem = self.code.compiled(payload, strip=True)
         if bytecode is None:
             self.channel.send(b"e", problem or b"")
         else:

@@ -16,31 +16,47 @@ local sethook, getinfo, getlocal = core.debug.sethook, core.debug.getinfo, core.
 -- Out of memory, Lua has collected all garbage first: a thread whose token outlived that has nothing to be asked. Only
 -- the buffers of library functions fail without, so those that can be large are called under protection of our own.
 local tokens = core.setmetatable({}, { __mode = "kv" })
+local walked = 0
 
-local function look_back()
-  local thread = raw_running()
-  if tokens[thread] then return end
+-- What a protected call on the stack of a thread has caught and not yet told: the limit, or nil. Level 0 is what resumed
+-- us, 1 `look_back`.
+local function caught(thread)
+  if tokens[thread] then return nil end
   local level = 2
-  local info = getinfo(level, "f")
+  local info = getinfo(thread, level, "f")
   while info do
     -- Of such a frame one sees the function, `noticed` and `true`; while it leaves a call, also the stack of what it
     -- leaves, and on top the error.
-    if info.func == raw_xpcall and getlocal(level, 4) then
+    if info.func == raw_xpcall and getlocal(thread, level, 4) then
       local last, beyond = 4, 8
-      while getlocal(level, beyond) do last, beyond = beyond, beyond * 2 end
+      while getlocal(thread, level, beyond) do last, beyond = beyond, beyond * 2 end
       while beyond - last > 1 do
         local middle = (last + beyond) // 2
-        if getlocal(level, middle) then last = middle else beyond = middle end
+        if getlocal(thread, level, middle) then last = middle else beyond = middle end
       end
-      local _, problem = getlocal(level, last)
-      if problem == "not enough memory" then stop("memory") end
+      local _, problem = getlocal(thread, level, last)
+      if problem == "not enough memory" then return "memory" end
     end
     level = level + 1
-    -- A level is found by counting from the top.
-    if level > LEVELS_MAX then charge(level >> 3) end
-    info = getinfo(level, "f")
+    -- A level is found by counting from the top: that is bounded, too.
+    if level > LEVELS_MAX then walked = walked + (level >> 3) end
+    if walked > core.fuel_max then return "fuel" end
+    info = getinfo(thread, level, "f")
   end
   tokens[thread] = {}
+  return nil
+end
+
+-- When the collector takes a token depends on addresses, and fuel must not: so the walk is made where no hook counts, and
+-- takes the thread that asks for it one call in any case.
+local walker = raw_create(function(thread)
+  while true do thread = raw_yield(caught(thread)) end
+end)
+
+local function look_back()
+  local ok, limit = raw_resume(walker, raw_running())
+  if not ok then stop(exhausted(limit) or "memory") end
+  if limit then stop(limit) end
 end
 
 -- The message handler of every protected call in which code of the script runs: called where an error is raised, before
@@ -58,7 +74,6 @@ local function settle(ok, ...)
   if ok then return true, ... end
   return false, examine((...))
 end
-
 
 core.look_back = look_back
 
