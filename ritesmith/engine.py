@@ -47,7 +47,8 @@ longer commits take."""
 GATHER_COMMITS = 10
 """How many times as long as the last commit they wait, between those two."""
 PATIENCE_SECONDS = 0.02
-"""So long the thread that drives waits for a script; the end of a longer one is awaited in another thread."""
+"""So long the thread that drives waits for a script; the end of a longer one is awaited in another thread, which kills
+it at its deadline."""
 LOOK_SECONDS = 0.25
 """How often a driver that waits looks for what came from other processes; long before a lease expires."""
 RUNS_AT_ONCE = 1000
@@ -592,11 +593,13 @@ class Driver:
                 self._ended(driven, step)
             if not there and not patience:
                 return
-            if not there:
+            now = time.monotonic()
+            if self.begun and (not there or self.begun[0][1].began < now - PATIENCE_SECONDS):
                 driven, step = self.begun.popleft()
                 self._in_this_round(driven)
-                self._in_another_thread(driven, step, step.finish)
-            if time.monotonic() > until:
+                # In one of its own: the others may all wait for the worker that this one holds.
+                self._in_another_thread(driven, step, step.finish, own=True)
+            if now > until:
                 return
             if not self.pure:
                 patience = 0.0  # nobody comes after them: what there is may go on
@@ -647,11 +650,8 @@ class Driver:
         capability = self.engine.library.capability(driven.lease.state.capabilities[command.capability])
         return Step(self.engine, driven.lease, command, capability, journal)
 
-    def _in_another_thread(self, driven: Driven, step: Step, work: Callable[[], None]) -> None:
+    def _in_another_thread(self, driven: Driven, step: Step, work: Callable[[], None], *, own: bool = False) -> None:
         """Have another thread do what a step still takes, and record what comes of it."""
-        if self.threads < self.engine.threads:
-            self.threads += 1
-            Thread(target=self._work, name=f"ritesmith-step-{self.threads}", daemon=True).start()
 
         def execute() -> None:
             error: BaseException | None = None
@@ -661,7 +661,7 @@ class Driver:
                 error = raised
             # Results share a commit as long as those who execute have enough to do.
             with suppress(_GoneError):
-                self._post(partial(ended, error), urgent=self.todo.qsize() < self.threads)
+                self._post(partial(ended, error), urgent=own or self.todo.qsize() < self.threads)
 
         def ended(error: BaseException | None) -> None:
             self.executing -= 1
@@ -675,6 +675,12 @@ class Driver:
                 self._executed(driven, step)
 
         self.executing += 1
+        if own:
+            Thread(target=execute, name=f"ritesmith-end-of-{step.invoke.path}", daemon=True).start()
+            return
+        if self.threads < self.engine.threads:
+            self.threads += 1
+            Thread(target=self._work, name=f"ritesmith-step-{self.threads}", daemon=True).start()
         self.todo.put(execute)
 
     def _work(self) -> None:

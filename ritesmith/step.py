@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -195,6 +196,8 @@ class Step:
         self.index = len(self.known)
         self.begins: Callable[..., Execution | None] | None = None
         self.execution: Execution | None = None
+        self.began = 0.0
+        """When `begin` was done, by time.monotonic."""
         self.outcome: Outcome | None = None
         self.last_error: HostError | None = None
         self.why_unknown = ""
@@ -218,6 +221,7 @@ class Step:
             )
         if self.outcome is None:
             self.execution = self.begins(wait=wait)
+        self.began = time.monotonic()
         return self.outcome is not None or self.execution is not None
 
     def fileno(self) -> int | None:

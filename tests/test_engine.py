@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -1130,3 +1131,57 @@ def test_a_long_script_does_not_keep_other_runs_from_going_on(place: LocalPlace)
         states = app.engine.drive_all([long, short], watch=lambda entry, state: ended.append(entry.run))
         assert {run: states[run].status for run in (long, short)} == {long: "succeeded", short: "succeeded"}
         assert ended.index(long) > max(at for at, run in enumerate(ended) if run == short)
+
+
+def test_long_scripts_end_while_steps_with_host_calls_wait_for_their_worker(tmp_path: Path, ready: Path) -> None:
+    with Sandbox(workers=1) as sandbox, LocalPlace(tmp_path, ready, sandbox).process() as app:
+        long = {"id": "long", "kind": "task", "capability": "test.pure@1", "with": {"turns": 5_000_000}, "next": None}
+        call = {"id": "call", "kind": "task", "capability": "test.twice@1", "next": None}
+        for name, node in (("test.long", long), ("test.call", call)):
+            text = PARTS[node["capability"].removesuffix("@1")]
+            pins = {node["capability"]: store(app, text, name=node["capability"].removesuffix("@1")).digest}
+            flow = {"name": name, "intent": "one step", "start": node["id"], "nodes": [node]}
+            store(app, json.dumps(flow), name=name, kind="workflow", pins=pins)
+        numbers = iter(range(9))
+        app.new_id = lambda: f"run{next(numbers)}"
+        runs = [app.start(name, {}) for name in ("test.long", *["test.call"] * (app.engine.threads + 1))]
+        states: dict[str, Any] = {}
+        driving = Thread(target=lambda: states.update(app.engine.drive_all(runs)), daemon=True)
+        driving.start()
+        driving.join(30)
+        assert {run: state.status for run, state in states.items()} == dict.fromkeys(runs, "succeeded")
+
+
+def test_a_script_is_killed_at_its_deadline_while_others_end_all_the_time(place: LocalPlace) -> None:
+    with place.process() as app:
+        hasty = PURE.replace("test.pure", "test.hasty").replace(
+            '"output": {', '"limits": {"deadline_seconds": 0.05}, "output": {'
+        )
+        pins = {
+            f"{name}@1": store(app, text, name=name).digest
+            for name, text in (("test.pure", PURE), ("test.hasty", hasty))
+        }
+        nodes = [
+            {"id": f"s{n}", "kind": "task", "capability": "test.pure@1", "next": f"s{n + 1}" if n < 9 else None}
+            for n in range(10)
+        ]
+        long = {"id": "long", "kind": "task", "capability": "test.hasty@1", "with": {"turns": 19_000_000}, "next": None}
+        store(
+            app,
+            json.dumps({"name": "test.short", "intent": "count", "start": "s0", "nodes": nodes}),
+            name="test.short",
+            kind="workflow",
+            pins=pins,
+        )
+        flow = {
+            "name": "test.long",
+            "intent": "count",
+            "start": "long",
+            "nodes": [{**long, "retry": {"max_attempts": 1}}],
+        }
+        store(app, json.dumps(flow), name="test.long", kind="workflow", pins=pins)
+        numbers = iter(range(1000))
+        app.new_id = lambda: f"run{next(numbers)}"
+        names = ["test.short"] * 40 + ["test.long"] + ["test.short"] * 120
+        states = app.engine.drive_all([app.start(name, {}) for name in names])
+        assert [state.error["code"] for state in states.values() if state.status != "succeeded"] == ["deadline"]
