@@ -282,13 +282,13 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
         They pass the same guard and trial as everything else. Nothing is read or run when the file has them already.
         """
         look = bundled_look()
-        if self._noted("bundled_look") == look:
+        if self._noted("bundled_look") == f"{self._noted('bundled')} {look}":
             return 0
         files = bundled_files()
         stamp = hashlib.sha256("".join(f"{file.name}\0{text}\0" for file, text in files).encode()).hexdigest()
         if self._noted("bundled") == stamp:
             with suppress(StoreError), transaction(self.connection, busy_seconds=0.0):  # only the next look is slower
-                self._note("bundled_look", look)
+                self._note("bundled_look", f"{stamp} {look}")
             return 0
         count, denied = {"capability": 0, "workflow": 0}, 0
         with transaction(self.connection, busy_seconds=INSTALL_SECONDS):
@@ -305,7 +305,8 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
                 except Rejected:  # by the project's policy; and a workflow that misses such a part is left out too
                     denied += 1
             self._note("bundled", stamp)
-            self._note("bundled_look", look)
+            # With the stamp: a program that knows of no look may put other files in, and note that only there.
+            self._note("bundled_look", f"{stamp} {look}")
         if on_install is not None:
             told = f"{count['capability']} capabilities and {count['workflow']} workflows"
             left_out = f"; {denied} left out by the project's policy" if denied else ""

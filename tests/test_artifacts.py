@@ -974,3 +974,17 @@ def test_a_header_of_another_level_is_no_part_of_the_code(cli, place):
     (place / "a.lua").write_text((place / "a.lua").read_text().replace("* 2", "+ input.n"))
     cli("publish", "a.lua", "--breaking")
     assert "maximum" not in json.dumps(json.loads(cli("diff", "demo.double", "--json").out)["source"])
+
+
+def test_bundled_files_come_back_after_another_program_has_put_in_its_own(app: RiteSmith) -> None:
+    def noted() -> dict[str, str]:
+        rows = app.connection.execute("SELECT key, value FROM meta WHERE key GLOB 'bundled*'")
+        return {row["key"]: row["value"] for row in rows}
+
+    app.install()
+    before = noted()
+    app.connection.execute("UPDATE meta SET value = 'of other files' WHERE key = 'bundled'")
+    told: list[str] = []
+    app.install(told.append)
+    assert noted() == before
+    assert len(told) == 1
