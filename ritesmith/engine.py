@@ -690,7 +690,10 @@ class Driver:
     def _executed(self, driven: Driven, step: Step) -> None:
         del driven.running[step.invoke.path]
         now = driven.lease.now()
-        self._append(driven, step.record(driven.workflow, now), now)
+        try:
+            self._append(driven, step.record(driven.workflow, now), now)
+        except RiteSmithError as error:
+            self._drop(driven, error)
         self._wake(driven)
 
     def _in_the_driving_thread(self, driven: Driven, work: Callable[[], T]) -> T:
@@ -733,6 +736,8 @@ class Driver:
         due = min((each.until for each in self.runs.values() if each.until is not None), default=None)
         if self.executing:
             patience = self.gather if not self.todo.empty() else 0.0 if self.mail else LOOK_SECONDS
+            if self.pure:
+                patience = min(patience, PATIENCE_SECONDS)  # nobody rings when a worker has started
             self._read_mail(patience if due is None else min(patience, max(0.0, due - now)))
         elif due is None or due - now > wait_seconds or self.stopped():
             return False

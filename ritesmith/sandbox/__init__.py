@@ -150,8 +150,9 @@ class Sandbox:
         execution = None
         try:
             request = _request(name, source, input, context, frozenset(), limits, None, (), None, seed, None)
-            worker = pool.take_if(wait=wait)
-            if worker is not None:
+            refused = isinstance(request, Outcome)
+            worker = None if refused else pool.take_if(wait=wait)
+            if refused or worker is not None:
                 execution = Execution(self, request, worker)
             return execution
         finally:
@@ -284,12 +285,11 @@ class Sandbox:
 class Execution:
     """A script that runs in a worker. Exactly one of `finish` and `drop` must be called, in any thread."""
 
-    def __init__(self, sandbox: Sandbox, request: _Request | Outcome, worker: WorkerProcess) -> None:
+    def __init__(self, sandbox: Sandbox, request: _Request | Outcome, worker: WorkerProcess | None) -> None:
         self._sandbox = sandbox
         self._request = request
         self._worker: WorkerProcess | None = None
-        if isinstance(request, Outcome):
-            sandbox._pool.give_back(worker, broken=False)
+        if isinstance(request, Outcome) or worker is None:
             return
         try:
             request.send(worker)
