@@ -1127,6 +1127,10 @@ def test_a_long_script_does_not_keep_other_runs_from_going_on(place: LocalPlace)
         store(app, json.dumps(flow), name="test.flow", kind="workflow", pins={"test.pure@1": digest})
         app.new_id = iter(["long", "short"]).__next__
         long, short = (app.start("test.flow", {"turns": turns}) for turns in (15_000_000, 0))
+        pool = place.sandbox._pool
+        place.sandbox.run("function run() return 1 end", {})
+        with pool._changed:  # the second of two, too
+            assert pool._changed.wait_for(lambda: len(pool._idle) > 1, 20)
         ended: list[str] = []
         states = app.engine.drive_all([long, short], watch=lambda entry, state: ended.append(entry.run))
         assert {run: states[run].status for run in (long, short)} == {long: "succeeded", short: "succeeded"}
