@@ -1,8 +1,9 @@
 """The worker process: runs one script at a time in a fresh Lua runtime, and talks to its parent in frames.
 
-Started by the supervisor as `python -I worker.py FOLDER_OF_LUPA`; imports only the standard library and lupa, and
-of this package only `confine.py`, by its path. Frames are a length (4 bytes, big-endian), a kind (1 byte) and a payload; requests come on
-descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. See `supervisor.py` for the kinds.
+Started by the supervisor as `python -I worker.py FOLDER_OF_LUPA PARENT`; imports only the standard library and lupa,
+and of this package only `confine.py`, by its path. Frames are a length (4 bytes, big-endian), a kind (1 byte) and a
+payload; requests come on descriptor 0, replies leave on a copy of descriptor 1 that nothing else knows. See
+`supervisor.py` for the kinds.
 """
 
 from __future__ import annotations
