@@ -109,7 +109,8 @@ class Sandbox:
         `functions` exist for it. Call number i is answered by `results[i]` where there is one (after `on_recorded`
         was asked), and by `host` from then on. An exception of those two other than `GrantDenied` drops the execution
         and passes through. The same source, input, context, results and seed give the same outcome, fuel included;
-        only `deadline` and `worker_lost` depend on the world.
+        only `deadline` and `worker_lost` depend on the world, and `memory_bytes` a little on the process: how large a
+        table is whose keys are objects follows their addresses.
 
         `on_profile` gets what each line spent (not where the execution was dropped, denied or killed). That looks at
         every instruction: the outcome is the same, fuel included (but for `memory_bytes`, and the line at which memory
