@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ritesmith.errors import InvalidInput
 from ritesmith.models import HostReply, Limits, Outcome
-from ritesmith.sandbox import GrantDenied, Sandbox, offered_names
+from ritesmith.sandbox import OFFERED, GrantDenied, Sandbox, offered_names
 from ritesmith.sandbox.door import answer, serve
 
 DATA = Path(__file__).parent / "sandbox"
@@ -516,8 +517,16 @@ def test_the_door_survives_a_request_that_is_not_text(sandbox: Sandbox) -> None:
     assert answer(b'{"source": 1}', sandbox)["status"] == "reject"
 
 
+@pytest.mark.parametrize("function", ["json.get", "date.now", "string.get", "type.of"])
+def test_a_host_function_takes_the_place_of_nothing_that_scripts_find(sandbox: Sandbox, function: str) -> None:
+    first = function.split(".")[0]
+    with pytest.raises(InvalidInput, match=f"would hide '{first}'"):
+        sandbox.run(f"function run() return {function}{{}} end", {}, functions=[function])
+
+
 def test_what_is_offered_is_what_a_script_finds(sandbox: Sandbox) -> None:
     names = offered_names()
+    assert set(names) == OFFERED
     found = run(
         sandbox,
         "local out = {} for name, value in pairs(_G) do out[name] = {} "

@@ -44,6 +44,12 @@ PROFILE_SLOWER, PROFILE_SECONDS_MAX = 100, 60.0
 """A profile looks at every instruction: its deadline is so many times the script's own, up to so many seconds."""
 HOST_FUNCTION = re.compile(r"\A[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+\Z")
 HEAD = re.compile(rb"([a-z_]{1,20}) (\d{1,19}) (\d{1,19}) (\d{1,19}) (\d{1,19})")
+OFFERED = frozenset(
+    {"_G", "_VERSION", "assert", "base64", "coroutine", "csv", "date", "error", "fail", "getmetatable", "hash"}
+    | {"ipairs", "json", "math", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select"}
+    | {"setmetatable", "string", "table", "text", "tonumber", "tostring", "type", "utf8", "xpcall"}
+)
+"""The globals that every script finds; no host function may take the place of one."""
 ENDED = frozenset(
     {"ok", "reject", "script_error", "fail", "fuel", "memory", "stack", "host_calls", "output_size"}
     | {"bad_result", "bad_input", "no_run", "abandoned"}
@@ -119,6 +125,9 @@ class Sandbox:
         for function in functions:
             if not HOST_FUNCTION.match(function):
                 raise InvalidInput(f"{function!r} is not the name of a host function, such as 'store.get'")
+            first = function.partition(".")[0]
+            if first in OFFERED:
+                raise InvalidInput(f"the host function {function!r} would hide '{first}', which every script finds")
         if on_profile is not None:
             seconds = limits.deadline_seconds
             longer = max(seconds, min(seconds * PROFILE_SLOWER, PROFILE_SECONDS_MAX))
