@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ritesmith import hosts, saga
 from ritesmith.artifacts import Artifacts, denied
 from ritesmith.contract import capability_of, near_miss
-from ritesmith.db import MEMORY, find_db, open_db, read_error, transaction
+from ritesmith.db import FILLING_SECONDS, MEMORY, find_db, open_db, read_error, transaction
 from ritesmith.documents import read_documents
 from ritesmith.engine import Clock, Engine, Library, SystemClock
 from ritesmith.errors import Conflict, InvalidInput, NotFound, Rejected, StoreError
@@ -67,8 +67,6 @@ if TYPE_CHECKING:
     from ritesmith.syncing import SyncReport
 
 GUARD_VERSION = "1"
-INSTALL_SECONDS = 300.0
-"""How long to wait while another process makes the registry: every artifact is tried, on however busy a machine."""
 SIGNED_SINCE = 5
 """Schema of the registry file from which on every artifact is signed."""
 ROUNDS = 3
@@ -291,7 +289,7 @@ class RiteSmith(Shown, Artifacts, Runs, Files):
                 self._note("bundled_look", f"{stamp} {look}")
             return 0
         count, denied = {"capability": 0, "workflow": 0}, 0
-        with transaction(self.connection, busy_seconds=INSTALL_SECONDS):
+        with transaction(self.connection, busy_seconds=FILLING_SECONDS):
             before = self._noted("bundled")
             if before == stamp:  # another process has done it while this one waited for the file
                 return 0

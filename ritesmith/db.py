@@ -28,6 +28,9 @@ SCHEMA_VERSION = 8
 CACHE_KIB = 16_384
 """Of pages that were read, taken as they come; SQLite's own 2 MiB hold too little of an index of 100,000 artifacts."""
 
+FILLING_SECONDS = 300.0
+"""How long to wait while another process fills a new file: every bundled artifact is tried, on however busy a machine."""
+
 MEMORY = ":memory:"
 
 
@@ -193,7 +196,8 @@ def _migrate(connection: sqlite3.Connection, on_upgrade: Upgraded | None = None)
     from sqlite_utils import Database
 
     # One transaction around all: two processes that open a new file at once queue here, and the second finds it done.
-    with transaction(connection):
+    # Who was first may fill the file in his next one, before the second comes to this.
+    with transaction(connection, busy_seconds=FILLING_SECONDS):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         _migrations().apply(Database(connection, execute_plugins=False))
         if on_upgrade is not None and 0 < version < SCHEMA_VERSION:
