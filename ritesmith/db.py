@@ -29,7 +29,7 @@ CACHE_KIB = 16_384
 """Of pages that were read, taken as they come; SQLite's own 2 MiB hold too little of an index of 100,000 artifacts."""
 
 FILLING_SECONDS = 300.0
-"""How long to wait while another process fills a new file: every bundled artifact is tried, on however busy a machine."""
+"""How long to wait while another process fills a new file: it tries every bundled artifact, maybe on a busy machine."""
 
 MEMORY = ":memory:"
 
