@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
@@ -494,7 +494,7 @@ class Driver:
                 if isinstance(error, Conflict) and message.kind == "callback" and state.status not in FINAL_STATUSES:
                     continue  # it came early
             else:
-                self._append(driven, replace(record, data={**record.data, "message": message.id}))
+                self._append(driven, record._replace(data={**record.data, "message": message.id}))
             self._in_this_round(driven, partial(self.engine.journal.taken, message))
             self._wake(driven)
             taken = True

@@ -281,7 +281,7 @@ def _boolean(expression: JSON, scope: Mapping[str, JSON], place: _Place, depth: 
 
 
 def _var(name: str, argument: JSON, scope: Mapping[str, JSON], place: _Place, depth: int) -> JSON:
-    operands = _operands(name, argument, place)
+    operands = [argument] if type(argument) is str else _operands(name, argument, place)
     value = _look_up(name, operands[0], scope, place)
     if value is not _ABSENT:
         return value

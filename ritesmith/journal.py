@@ -305,7 +305,8 @@ class Journal:
         raised: list[RiteSmithError | None] = []
         try:
             with transaction(self.connection):
-                raised.extend(self._do(lease, pieces) for lease, pieces in work)
+                carried_on = self._carry_on([lease for lease, pieces in work if not pieces])
+                raised.extend(None if lease.run in carried_on else self._do(lease, pieces) for lease, pieces in work)
                 self._insert(row for lease, _ in work if lease.failure is None for row in lease._rows())
         except BaseException as error:
             for lease, _ in work:
@@ -315,6 +316,15 @@ class Journal:
             if refused is None:
                 lease._committed()
         return raised
+
+    def _carry_on(self, leases: Sequence[Lease]) -> set[str]:
+        """Tell of runs of which nothing is new but that they have come further, in one statement; those it was told of.
+
+        When one of these leases was lost, nobody was told of: who lost his is found when each is written by itself.
+        """
+        some = [lease for lease in leases if lease.failure is None and lease._carries_on()]
+        told = self.connection.executemany(_CARRY_ON, [lease._progress() for lease in some])
+        return {lease.run for lease in some} if told.rowcount == len(some) else set()
 
     def _do(self, lease: Lease, pieces: Sequence[Callable[[], object]]) -> RiteSmithError | None:
         if pieces:
@@ -337,7 +347,7 @@ class Journal:
     def _claim(self, run: str, watch: Callable[[Entry, saga.State], None] | None) -> Lease:
         with transaction(self.connection):
             row = self.connection.execute(
-                "SELECT number, lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
+                "SELECT number, status, due_at, lease_owner, lease_until, fence FROM runs WHERE id = ?", (run,)
             ).fetchone()
             if row is None:
                 raise NotFound(f"there is no run '{run}'", hint="list the runs: ritesmith runs")
@@ -353,7 +363,7 @@ class Journal:
                 "UPDATE runs SET lease_owner = ?, lease_until = ?, fence = ? WHERE number = ?",
                 (owner, now + LEASE_SECONDS, fence, row["number"]),
             )
-        return Lease(self, run, row["number"], fence, owner, watch)
+        return Lease(self, run, row["number"], fence, owner, watch, told=(row["status"], row["due_at"]))
 
     def _insert(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany(
@@ -388,6 +398,8 @@ class Lease:
     watch: Callable[[Entry, saga.State], None] | None = None
     birth: _Birth | None = None
     """How the run is to be made, as long as it is not."""
+    told: tuple[str, float | None] = ("", None)
+    """What the table `runs` says: its status, and when it is due."""
 
     def __post_init__(self) -> None:
         self.pending: list[tuple[Entry, _Row]] = []
@@ -412,7 +424,8 @@ class Lease:
 
     def now(self) -> float:
         """The time for the next entry, never before the last one: a clock set back must not reorder a journal."""
-        return max(self.journal.clock(), self.state.updated_at)
+        at, last = self.journal.clock(), self.state.updated_at
+        return at if at > last else last
 
     def append(self, record: saga.Record, at: float | None = None) -> Entry:
         """Add an entry to the state; it is durable with the next `commit`. InvalidInput when it is not JSON.
@@ -499,7 +512,7 @@ class Lease:
         """When the run has something to do: at once, too, when one that it called has ended in other hands."""
         state = self.state
         if state.status in ("running", "compensating"):
-            return state.updated_at
+            return state.since
         called = [track.waiting.data["child"] for track in state.waits("child") if track.waiting is not None]
         marks, ends = ", ".join("?" * len(called)), ", ".join("?" * len(FINAL_STATUSES))
         if called and state.status not in FINAL_STATUSES:
@@ -512,31 +525,36 @@ class Lease:
 
     def _write(self) -> None:
         """What the table `runs` repeats of the run. With its end the lease is given back: that needs no commit more."""
-        state, ended = self.state, self.state.status in FINAL_STATUSES
-        self.until = self.journal.clock() + LEASE_SECONDS
         if self.birth is not None:
             try:
                 self.number = self.journal._insert_run(self.birth.entry, None, self.birth.input_digest)
             except sqlite3.IntegrityError:
                 raise Conflict(f"there is a run '{self.run}' already") from None
-        told = (
-            state.status,
-            state.outcome,
-            state.updated_at,
-            self._due_at(),
-            state.seq,
-            None if ended else self.owner,
-            None if ended else self.until,
-            self.number,
-            self.fence,
-        )
-        if self.journal.connection.execute(_UPDATE, told).rowcount != 1:
+        state, ended = self.state, self.state.status in FINAL_STATUSES
+        if self._carries_on():
+            done = self.journal.connection.execute(_CARRY_ON, self._progress())
+        else:
+            status, due_at = self.told = (state.status, self._due_at())
+            told = (status, due_at, state.outcome, None if ended else self.owner, *self._progress())
+            done = self.journal.connection.execute(_UPDATE, told)
+        if done.rowcount != 1:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
         if state.parent is not None and ended:  # whom it answers has something to do again
             self.journal.connection.execute(
                 "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)",
                 (state.updated_at, state.parent["run"]),
             )
+
+    def _carries_on(self) -> bool:
+        """Whether the table `runs` needs to be told only how far it has come: it is no index that has that."""
+        state = self.state
+        acts = state.status == "running" or state.status == "compensating"
+        return acts and self.birth is None and self.told == (state.status, state.since)
+
+    def _progress(self) -> tuple[Any, ...]:
+        """The last parameters of both statements. What a lease that is given back says of its end is not looked at."""
+        self.until = self.journal.clock() + LEASE_SECONDS
+        return (self.state.updated_at, self.state.seq, self.until, self.number, self.fence)
 
     def _rows(self) -> Iterator[tuple[Any, ...]]:
         if self.birth is not None:
@@ -555,9 +573,11 @@ class _Birth:
 
 
 _UPDATE = (
-    "UPDATE runs SET status = ?, outcome = ?, updated_at = ?, due_at = ?, seq = ?, lease_owner = ?, lease_until = ?"
+    "UPDATE runs SET status = ?, due_at = ?, outcome = ?, lease_owner = ?, updated_at = ?, seq = ?, lease_until = ?"
     " WHERE number = ? AND fence = ?"
 )
+_CARRY_ON = "UPDATE runs SET updated_at = ?, seq = ?, lease_until = ? WHERE number = ? AND fence = ?"
+"""The same, for a run that goes on as the table says already: no index has any of it."""
 _HELD: set[str] = set()
 """The leases that this process holds."""
 _NUMBERS = itertools.count(1)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -650,8 +650,7 @@ LEGAL_MOVES: Mapping[str, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One row of a run's journal. `hash` covers the previous entry's hash and everything in this one.
 
     Not checked when it is made, unlike the other values: the hash vouches for it, and every step makes one.
@@ -666,7 +665,7 @@ class Entry:
     node: str = ""
     """The node path; empty for entries of the run itself."""
     attempt: int = 0
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
     hash: str = ""
 
 

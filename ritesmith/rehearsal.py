@@ -222,7 +222,7 @@ def rehearse_workflow(
                 run, record = answered
                 engine.drive(run, message=lambda *_, record=record: record)
             elif due and min(due) < state.deadline_at:
-                clock.sleep(min(due) - clock.now())
+                clock.sleep(max(0.0, min(due) - clock.now()))
                 engine.drive_all(each.run for each in states)
             else:
                 waits = ", ".join(f"'{track.path}'" for each in states for track in each.waits() if not track.fork)

@@ -16,10 +16,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ritesmith.errors import Conflict, InvalidInput
 from ritesmith.expr import ExpressionError, evaluate, holds, references
@@ -84,18 +84,16 @@ DIGEST_DIGITS_MIN = 12
 # ---------------------------------------------------------------- commands
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """Append this entry. Several in a row share one commit."""
 
     kind: str
     node: str = ""
     attempt: int = 0
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Invoke:
+class Invoke(NamedTuple):
     """Execute a capability; nothing before it may be lost, so the journal is committed first."""
 
     node: str
@@ -186,21 +184,20 @@ def decide(workflow: Workflow, state: State, now: float, running: Running = NOTH
         return Finished()
     if state.undoing is not None:
         return Pause(None) if running else _undo(workflow, state, state.undoing, now)
-    if state.unknowns():
+    if state.status == "unknown":
         return Pause(None)
     if state.failure is not None:
         return _settled(workflow, state, running, now) or _give_up(workflow, state)
     stopped = _stopped(workflow, state, now)
     if stopped is not None:
         return stopped
-    due: list[float] = [state.deadline_at]
-    for track in list(state.live.values()):
+    until = state.deadline_at
+    for track in tuple(state.live.values()):
         command = turn(workflow, state, track, now, running)
         if not isinstance(command, Pause):
             return command
-        if command.until is not None:
-            due.append(command.until)
-    until = min(due)
+        if command.until is not None and command.until < until:
+            until = command.until
     return Pause(None if until == float("inf") else until)
 
 

@@ -19,7 +19,8 @@ def problems(schema: Schema, value: JSON, *, root: str = "$", most: int = 10) ->
 
     Formats (date, date-time, email ...) are asserted, as people expect who write them. No reference leaves the schema.
     """
-    if _fits(schema, value):
+    known = _GLANCES.get(id(schema)) or _glanced_at(schema)
+    if known[1](value):
         return []
     validator = _validator(_key(schema))
     found = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
@@ -30,20 +31,19 @@ Fits: TypeAlias = Callable[[JSON], bool]
 """Whether a value fits, seen at a glance. False says nothing: it is left to jsonschema."""
 
 _GLANCES: dict[int, tuple[Schema, Fits]] = {}
+"""What most schemas say, without making objects of it; the reading of a schema is kept as long as the schema is."""
 _GLANCES_MAX = 4096
 
 
-def _fits(schema: Any, value: JSON) -> bool:
-    """What most schemas say, without making objects of it; the reading of a schema is kept as long as the schema is."""
-    known = _GLANCES.get(id(schema))
-    if known is None:
-        if len(_GLANCES) >= _GLANCES_MAX:
-            _GLANCES.clear()
-        known = _GLANCES[id(schema)] = (schema, _glance(schema))
-    return known[1](value)
+def _glanced_at(schema: Any) -> tuple[Schema, Fits]:
+    if len(_GLANCES) >= _GLANCES_MAX:
+        _GLANCES.clear()
+    known = _GLANCES[id(schema)] = (schema, _glance(schema))
+    return known
 
 
 _TELLS_NOTHING = frozenset({"title", "description", "default", "examples", "$comment"})
+_OF_A_RECORD = _TELLS_NOTHING | {"type", "properties", "required", "additionalProperties"}
 
 
 def _glance(schema: Any) -> Fits:
@@ -51,6 +51,8 @@ def _glance(schema: Any) -> Fits:
         return lambda value: True
     if type(schema) is not dict:
         return lambda value: False
+    if schema.keys() <= _OF_A_RECORD and schema.get("type") == "object" and not schema.get("additionalProperties"):
+        return _record(schema)
     parts = [_reading(keyword, wanted, schema) for keyword, wanted in schema.items() if keyword not in _TELLS_NOTHING]
     if not parts:
         return lambda value: True
@@ -60,6 +62,23 @@ def _glance(schema: Any) -> Fits:
     def fits(value: JSON) -> bool:
         for part in parts:  # noqa: SIM110  a generator takes twice as long
             if not part(value):
+                return False
+        return True
+
+    return fits
+
+
+def _record(schema: Schema) -> Fits:
+    """An object of known fields, in one look."""
+    properties = {name: _glance(each) for name, each in schema.get("properties", {}).items()}
+    needed, closed = frozenset(schema.get("required", ())), "additionalProperties" in schema
+
+    def fits(value: JSON) -> bool:
+        if type(value) is not dict or not needed <= value.keys():
+            return False
+        for name, each in value.items():
+            part = properties.get(name)
+            if closed if part is None else not part(each):
                 return False
         return True
 

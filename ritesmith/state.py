@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ritesmith.errors import InvalidInput
 from ritesmith.models import FINAL_STATUSES, JSON, SEMANTICS_VERSION, Entry, HostReply
@@ -141,13 +141,12 @@ class Fork:
         return not self.open and self.begun == len(self.keys)
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A finished task or child run, with what its compensation needs."""
 
     path: str
     node: str
-    track: Track = field(repr=False)
+    track: Track
     seen: int
     """How many outputs its track had when it was done: its compensation reads these, and none of a later visit."""
     partial: bool = False
@@ -175,7 +174,11 @@ class State:
     """The fork that has what this run did to undo, should it fail."""
     status: str = "pending"
     started_at: float = 0.0
+    about: Mapping[str, JSON] = field(default_factory=dict)
+    """The root `run` of expressions."""
     updated_at: float = 0.0
+    since: float = 0.0
+    """When its status became what it is."""
     deadline_at: float = float("inf")
     seq: int = 0
     last_hash: str = ""
@@ -211,8 +214,7 @@ class State:
 
     def scope(self, track: Track) -> dict[str, JSON]:
         """The roots that expressions of a track may refer to."""
-        run = {"id": self.run, "workflow": self.workflow, "started_at": iso(self.started_at)}
-        return {"input": self.input, "nodes": track.nodes, "run": run, **track.item}
+        return {"input": self.input, "nodes": track.nodes, "run": self.about, **track.item}
 
     def track_of(self, path: str) -> Track:
         """The track to which a node path belongs."""
@@ -246,7 +248,7 @@ class State:
         if self.status in FINAL_STATUSES or self.status == "unknown":
             return None
         if self.status in ("running", "compensating"):
-            return self.updated_at
+            return self.since
         waits = (track.waiting for track in self.acting())
         due = [waiting.until for waiting in waits if waiting is not None and waiting.until is not None]
         if self.undoing is None and self.deadline_at != float("inf"):
@@ -270,28 +272,36 @@ def apply(state: State, entry: Entry) -> State:
             f"run '{entry.run}': entry {entry.seq} is of the unknown kind '{entry.kind}'",
             hint="the journal was written by a newer RiteSmith; upgrade",
         )
+    before = state.status
     change(state, entry)
     state.seq, state.last_hash, state.updated_at = entry.seq, entry.hash, entry.at
     if state.status not in FINAL_STATUSES:
         state.status = _status(state)
+    if state.status != before:
+        state.since = entry.at
     return state
 
 
 def _status(state: State) -> str:
     """What a run that has not ended is doing, all tracks together."""
-    if state.unknowns():
-        return "unknown"
-    if state.undoing is not None:
-        return "compensating" if state.undoing.waiting is None else "sleeping"
-    if state.failure is not None or state.bytes > state.limits.get("bytes", state.bytes):
-        return "running"
+    undoing = state.undoing
+    if undoing is not None:
+        if undoing.unknown is not None:
+            return "unknown"
+        return "compensating" if undoing.waiting is None else "sleeping"
+    acts = state.failure is not None or ("bytes" in state.limits and state.bytes > state.limits["bytes"])
     kinds: set[str] = set()
     for track in state.live.values():
         if track.fork is None:
-            kinds.add(track.waiting.kind if track.waiting is not None else "")
+            if track.unknown is not None:
+                return "unknown"
+            if track.waiting is None:
+                acts = True
+            else:
+                kinds.add(track.waiting.kind)
         elif track.fork.over or track.fork.decided:
-            return "running"  # its join has something to do, whatever the branches wait for
-    if not kinds or "" in kinds:
+            acts = True  # its join has something to do, whatever the branches wait for
+    if acts or not kinds:
         return "running"
     return "sleeping" if kinds <= {"sleep", "retry"} else "waiting"
 
@@ -310,6 +320,7 @@ def _run_started(state: State, entry: Entry) -> None:
     state.capabilities, state.input, state.seed = data["capabilities"], data["input"], data["seed"]
     state.started_at, state.deadline_at, state.status = entry.at, data["deadline_at"], "running"
     state.limits, state.parent = data.get("limits", {}), data.get("parent")
+    state.about = {"id": state.run, "workflow": state.workflow, "started_at": iso(state.started_at)}
     state.live[""] = state.trunk
     _go(state, state.trunk, data["start"], entry.at)
 
@@ -347,6 +358,7 @@ def _run_retried(state: State, entry: Entry) -> None:
 def _run_forked(state: State, entry: Entry) -> None:
     """What came before was copied from another run; from here on this one goes its own way."""
     state.started_at, state.deadline_at = entry.at, entry.data["deadline_at"]
+    state.about = {**state.about, "started_at": iso(state.started_at)}
     state.steps, state.fuel, state.host_calls, state.bytes = 1, 0, 0, 0
     state.trunk.entered_at = entry.at
     state.forked_from = entry.data["run"]

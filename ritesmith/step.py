@@ -189,12 +189,14 @@ class Step:
         self.invoke = invoke
         self.capability = capability
         self.journal = journal
-        self.known = [call for call in invoke.calls if call.reply is not None]
-        self.started = next((call for call in invoke.calls if call.reply is None), None)
-        self.results = [call.reply for call in self.known if call.reply is not None]
+        calls = invoke.calls  # most steps have none
+        self.known = [call for call in calls if call.reply is not None] if calls else []
+        self.started = next((call for call in calls if call.reply is None), None) if calls else None
+        self.results = [call.reply for call in self.known if call.reply is not None] if calls else []
         self.replayed = 0
         self.index = len(self.known)
-        self.begins: Callable[..., Execution | None] | None = None
+        self.limits: Limits | None = None
+        """Of an execution that was begun, or is to be."""
         self.execution: Execution | None = None
         self.began = 0.0
         """When `begin` was done, by time.monotonic."""
@@ -208,19 +210,20 @@ class Step:
         False, with nothing begun, where it would have to wait for a worker and `wait` is not wished.
         """
         contract, invoke = self.capability.contract, self.invoke
-        if self.begins is None:
+        if self.limits is None:
+            self.limits = effective_limits(_left(self.engine.limits, invoke), self.capability)
             self.outcome = _bad_input(contract, invoke.input)
-            self.begins = partial(
-                getattr(self.engine.sandbox, "begin", None) or partial(_Ended, self.engine.sandbox),
+        if self.outcome is None:
+            sandbox = self.engine.sandbox
+            self.execution = (getattr(sandbox, "begin", None) or partial(_Ended, sandbox))(
                 self.capability.source,
                 invoke.input,
                 name=contract.name,
                 context=invoke.context,
-                limits=effective_limits(_left(self.engine.limits, invoke), self.capability),
+                limits=self.limits,
                 seed=_seed(self.lease.state.seed, invoke.path, invoke.attempt),
+                wait=wait,
             )
-        if self.outcome is None:
-            self.execution = self.begins(wait=wait)
         self.began = time.monotonic()
         return self.outcome is not None or self.execution is not None
 
@@ -375,6 +378,6 @@ class Step:
         )
 
 
-def _seed(*parts: object) -> int:
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+def _seed(seed: str, path: str, attempt: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{path}/{attempt}".encode()).digest()
     return int.from_bytes(digest[:7], "big")

@@ -435,7 +435,7 @@ def test_the_index_of_runs_equals_what_the_entries_fold_to(journal: Journal, clo
 
 
 def test_a_run_is_due_when_it_has_something_to_do() -> None:
-    state = saga.State(status="running", updated_at=5.0, deadline_at=100.0)
+    state = saga.State(status="running", since=5.0, updated_at=7.0, deadline_at=100.0)
     state.live[""] = state.trunk
     assert state.due_at() == 5.0
     for waiting, due in [(("sleep", 50.0), 50.0), (("approval", None), 100.0), (("sleep", 500.0), 100.0)]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,13 +164,13 @@ def test_the_table_of_moves_is_whole() -> None:
 def test_an_entry_of_an_unknown_kind_is_refused_and_changes_nothing() -> None:
     play = Play(workflow(task("a")))
     with pytest.raises(InvalidInput, match="unknown kind 'signed_off'"):
-        saga.apply(play.state, replace(play.entries[0], seq=2, kind="signed_off"))
+        saga.apply(play.state, play.entries[0]._replace(seq=2, kind="signed_off"))
     assert saga.fold(play.entries) == play.state
 
 
 def test_a_run_of_a_newer_interpreter_is_not_guessed_at() -> None:
     first = Play(workflow(task("a"))).entries[0]
-    newer = replace(first, data=first.data | {"semantics": SEMANTICS_VERSION + 1})
+    newer = first._replace(data=first.data | {"semantics": SEMANTICS_VERSION + 1})
     with pytest.raises(InvalidInput, match="this program knows") as caught:
         saga.fold([newer])
     assert "upgrade" in caught.value.hint

@@ -15,7 +15,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -154,7 +154,7 @@ class World:
         self.append(run, record)
 
     def check(self, run: Run) -> None:
-        read = [replace(each, data=json.loads(json.dumps(each.data))) for each in run.entries]
+        read = [each._replace(data=json.loads(json.dumps(each.data))) for each in run.entries]
         folded = saga.fold(read)
         assert folded == run.state, "the state is what its entries fold to, also when they were written and read"
         state = run.state
