@@ -222,7 +222,8 @@ class Worker:
         while True:
             kind, payload = self.channel.receive()
             answers[kind](payload)
-            # The next runtime is made while the parent is busy with the answer to this one.
+            # The next runtime is made while the parent is busy with the answer to this one, and out of its memory.
+            del self.spare
             self.spare = Runtime(self.lupa, self.code)
 
     def compile(self, payload: bytes) -> None:
