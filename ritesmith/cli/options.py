@@ -69,7 +69,7 @@ def with_app(command: F, *, runs: bool = False) -> Callable[..., Any]:
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         options: dict[str, Any] = {}
-        if runs:
+        if runs and not kwargs.get("detach"):
             from ritesmith.sandbox import Sandbox
 
             options["sandbox"] = Sandbox().warm()
