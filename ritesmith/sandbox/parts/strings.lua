@@ -194,15 +194,17 @@ local function measure(pattern)
   measured.sound = sound and opened == 0 and groups <= 32 and n <= 100
   measured.special = raw_find(pattern, SPECIAL) ~= nil
   measured.odd = opened ~= 0 or raw_find(pattern, ")", 1, true) and not measured.special
+  -- The same with two captures more: where a match begins, and the place behind it.
+  if measured.sound and measured.special and groups <= 2 and not anchored and byte(pattern, size) ~= 36 then
+    measured.places = "()" .. pattern .. "()"
+  end
   return measured
 end
 
 local measured_patterns, measured_count = {}, 0
 local function measured_of(pattern)
-  local known = measured_patterns[pattern]
-  if known then return known end
   if #pattern > 200 then charge(#pattern * 8) end
-  known = measure(pattern)
+  local known = measure(pattern)
   if measured_count >= 500 then measured_patterns, measured_count = {}, 0 end
   measured_patterns[pattern] = known
   measured_count = measured_count + 1
@@ -243,7 +245,10 @@ local function steps_of_a_try(measured, text)
   end
   local rough = (more + #sums * size) * size ^ #factors * measured.steps_each * 2.0 ^ measured.doubles
   local tries = measured.anchored and 1 or size
-  if rough * tries <= STEPS_SMALL then return rough end
+  if rough * tries <= STEPS_SMALL then
+    measured.small_size, measured.small_each = #text, rough
+    return rough
+  end
   for i = 1, #factors do many = many * (longest_run(text, factors[i]) + 1.0) end
   for i = 1, #sums do more = more + longest_run(text, sums[i]) end
   return more * many * measured.steps_each * 2.0 ^ measured.doubles
@@ -251,7 +256,8 @@ end
 
 -- Is the reference's matcher within bounds for all places from `init`? Also the steps of one try.
 local function bounded(pattern, text, init)
-  local measured = measured_of(pattern)
+  local measured = measured_patterns[pattern] or measured_of(pattern)
+  if #text == measured.small_size then return true, measured.small_each, measured end
   if measured.one_run then
     local steps = (#text - init + 2) * 2.0 * measured.steps_each
     return steps <= STEPS_MAX, 2.0 * measured.steps_each, measured
@@ -646,52 +652,41 @@ local function replaced(replacement, kind, subject, first, last, ...)
   library_error("invalid replacement value (a " .. type_name(value) .. ")")
 end
 
--- The usual case of a function: a sound pattern within bounds, with no more than two captures.
-local function gsub_by_function(subject, wanted, replacement, most, each, measured)
-  local pieces, n, count, at, copied, last_end = {}, 0, 0, 1, 1, nil
-  local size, groups, anchored = #subject, measured.groups, measured.anchored
-  while count < most and at <= size + 1 do
-    local first, last, a, b = raw_find(subject, wanted, at)
-    local steps = each * ((first or size + 1) - at + 1)
-    if anchored then steps = count == 0 and each or 0 end
-    if steps >= PAID then pay(steps) end
-    if first and last + 1 == last_end then
-      -- An empty match where the one before ended: the next place is tried.
-      if first > size or anchored then break end
-      at = first + 1
-      last_end = nil
-    elseif not first then
-      break
+-- The usual case of a function: a pattern that has `places`, within bounds. What is found does not depend on what is put
+-- in its place, so that the reference's gmatch finds it, and says where.
+local function gsub_by_function(subject, replacement, most, measured)
+  local pieces, n, copied, groups = {}, 0, 1, measured.groups
+  most = 2 * most
+  for first, a, b, c in raw_gmatch(subject, measured.places) do
+    if n >= most then break end
+    local value, after
+    if groups == 0 then
+      value, after = replacement(sub(subject, first, a - 1)), a
+    elseif groups == 1 then
+      value, after = replacement(a), b
     else
-      n = n + 1
-      pieces[n] = sub(subject, copied, first - 1)
-      local value
-      if groups == 0 then
-        value = replacement(sub(subject, first, last))
-      elseif groups == 1 then
-        value = replacement(a)
-      else
-        value = replacement(a, b)
-      end
+      value, after = replacement(a, b), c
+    end
+    local kind = type(value)
+    if kind ~= "string" then
       if not value then
-        value = sub(subject, first, last)
-      elseif type(value) == "number" then
+        value = sub(subject, first, after - 1)
+      elseif kind == "number" then
         value = tostring(value)
-      elseif type(value) ~= "string" then
+      else
         library_error("invalid replacement value (a " .. type_name(value) .. ")")
       end
-      n = n + 1
-      pieces[n] = value
-      count = count + 1
-      at, copied, last_end = last + 1, last + 1, last + 1
-      if anchored then break end
     end
+    pieces[n + 1] = sub(subject, copied, first - 1)
+    n = n + 2
+    pieces[n] = value
+    copied = after
   end
-  if count == 0 then return subject, 0 end
+  if n == 0 then return subject, 0 end
   pieces[n + 1] = sub(subject, copied)
   local result = finish("gsub", raw_pcall(concat, pieces, "", 1, n + 1))
   if #result > 64 then charge(#result >> 5) end
-  return result, count
+  return result, n >> 1
 end
 
 -- A table with not a number as we spell it; nil where it holds none.
@@ -735,8 +730,9 @@ function library.gsub(subject, wanted, replacement, most)
     end
     return result, count
   end
-  if fits and kind == "function" and measured.sound and measured.groups <= 2 and measured.special then
-    return gsub_by_function(subject, wanted, replacement, most, each, measured)
+  if fits and kind == "function" and measured.places then
+    pay((each + 2) * (size + 1))
+    return gsub_by_function(subject, replacement, most < size + 1 and most or size + 1, measured)
   end
   local anchored = byte(wanted, 1) == 94
   local pieces, n, count, at, last_end = {}, 0, 0, 1, nil
