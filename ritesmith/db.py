@@ -48,8 +48,8 @@ def open_db(
     """Open (or make) the registry file and bring it to the current schema; the connection is in autocommit mode.
 
     Every change is made inside `transaction(connection)`. What `on_upgrade` raises leaves the file as it was. Raises
-    StoreError when the file is not ours, is newer than this program, is locked for longer than `busy_seconds`, or lies
-    where it cannot be made.
+    StoreError when the file is not ours, is newer than this program, is locked for longer than `busy_seconds` (one that
+    another process is making: than FILLING_SECONDS), or lies where it cannot be made.
     """
     name = str(path)
     try:
@@ -176,7 +176,8 @@ def _prepare(
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     if version < SCHEMA_VERSION:
-        _migrate(connection, on_upgrade)
+        # Who was first to make a file may fill it before the second comes to this.
+        _migrate(connection, on_upgrade, FILLING_SECONDS if version == 0 else busy_seconds)
 
 
 def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
@@ -192,12 +193,11 @@ def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
             time.sleep(0.01)
 
 
-def _migrate(connection: sqlite3.Connection, on_upgrade: Upgraded | None = None) -> None:
+def _migrate(connection: sqlite3.Connection, on_upgrade: Upgraded | None, busy_seconds: float) -> None:
     from sqlite_utils import Database
 
     # One transaction around all: two processes that open a new file at once queue here, and the second finds it done.
-    # Who was first may fill the file in his next one, before the second comes to this.
-    with transaction(connection, busy_seconds=FILLING_SECONDS):
+    with transaction(connection, busy_seconds=busy_seconds):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         _migrations().apply(Database(connection, execute_plugins=False))
         if on_upgrade is not None and 0 < version < SCHEMA_VERSION:

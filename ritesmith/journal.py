@@ -305,8 +305,9 @@ class Journal:
         raised: list[RiteSmithError | None] = []
         try:
             with transaction(self.connection):
-                carried_on = self._carry_on([lease for lease, pieces in work if not pieces])
-                raised.extend(None if lease.run in carried_on else self._do(lease, pieces) for lease, pieces in work)
+                told = self._carry_on([lease for lease, pieces in work if not pieces])
+                for lease, pieces in work:
+                    raised.append(None if not pieces and lease.run in told else self._do(lease, pieces))
                 self._insert(row for lease, _ in work if lease.failure is None for row in lease._rows())
         except BaseException as error:
             for lease, _ in work:
@@ -541,8 +542,9 @@ class Lease:
             raise Conflict(f"run '{self.run}' was taken over by another process", hint="let that process finish it")
         if state.parent is not None and ended:  # whom it answers has something to do again
             self.journal.connection.execute(
-                "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)",
-                (state.updated_at, state.parent["run"]),
+                "UPDATE runs SET due_at = ?1 WHERE id = ?2 AND (due_at IS NULL OR due_at > ?1)"
+                f" AND status NOT IN ({', '.join('?' * len(FINAL_STATUSES))})",
+                (state.updated_at, state.parent["run"], *FINAL_STATUSES),
             )
 
     def _carries_on(self) -> bool:

@@ -359,6 +359,7 @@ def _run_forked(state: State, entry: Entry) -> None:
     """What came before was copied from another run; from here on this one goes its own way."""
     state.started_at, state.deadline_at = entry.at, entry.data["deadline_at"]
     state.about = {**state.about, "started_at": iso(state.started_at)}
+    state.since = entry.at
     state.steps, state.fuel, state.host_calls, state.bytes = 1, 0, 0, 0
     state.trunk.entered_at = entry.at
     state.forked_from = entry.data["run"]

@@ -242,7 +242,7 @@ def test_an_interrupted_migration_leaves_the_file_whole_and_is_made_up_for(file:
     with closing(sqlite3.connect(file, isolation_level=None)) as counted:
         counted.set_trace_callback(trace)
         counted.row_factory = sqlite3.Row
-        db._migrate(counted)
+        db._migrate(counted, None, 1.0)
     file.unlink()
     assert steps[0] > 10
     for at in range(1, steps[0] + 1):
@@ -256,7 +256,7 @@ def test_an_interrupted_migration_leaves_the_file_whole_and_is_made_up_for(file:
             broken.row_factory = sqlite3.Row
             broken.set_authorizer(interrupt)
             with pytest.raises((sqlite3.Error, StoreError)):
-                db._migrate(broken)
+                db._migrate(broken, None, 1.0)
             broken.set_authorizer(None)
             assert not broken.in_transaction
             assert (tables(broken), value(broken, "user_version")) == (set(), 0), f"stopped at {at}"

@@ -293,6 +293,47 @@ def test_a_stale_owner_cannot_write(journal: Journal, other: Journal) -> None:
     assert row(journal)["lease_owner"] is None
 
 
+def test_of_many_runs_told_of_at_once_only_the_one_that_was_lost_is_refused(journal: Journal, other: Journal) -> None:
+    """All of them only go on, so that one statement tells of them; a trace shows that it does, and who is written by
+    himself."""
+    leases = list(journal.claim_all([begin(journal, f"r{each}") for each in range(5)]).values())
+    with transaction(other.connection):
+        other.connection.execute("UPDATE runs SET lease_owner = NULL WHERE id = 'r3'")
+    told: list[str] = []
+    with other.lease("r3") as fresh:
+        for lease in leases:
+            lease.append(SWITCHED)
+        journal.connection.set_trace_callback(told.append)
+        raised = journal.commit([(lease, []) for lease in leases])
+        assert sum(each.startswith("UPDATE") for each in told) == 10, "all at once, and since one was lost each alone"
+        fresh.append(SWITCHED)
+        fresh.commit()
+    assert [type(each) for each in raised] == [type(None)] * 3 + [Conflict, type(None)]
+    assert [len(journal.entries(f"r{each}")) for each in range(5)] == [2] * 5
+    assert [row(journal, f"r{each}")["seq"] for each in range(5)] == [2] * 5
+    told.clear()
+    rest = [lease for lease in leases if lease.failure is None]
+    for lease in rest:
+        lease.append(SWITCHED)
+    assert journal.commit([(lease, []) for lease in rest]) == [None] * 4
+    assert sum(each.startswith("UPDATE") for each in told) == 4
+    for lease in rest:
+        lease.release()
+
+
+def test_a_run_that_has_ended_is_not_due_again_when_one_that_it_called_ends(journal: Journal) -> None:
+    begin(journal, "r1")
+    with journal.lease("r1") as lease:
+        lease.append(Record("run_finished", data={"status": "failed", "error": {"code": "x", "message": "y"}}))
+        lease.commit()
+    parent = {"run": "r1", "path": "a"}
+    journal.start("r2", saga.start_record(FLOW, "d" * 64, {}, {}, "r2", journal.clock(), parent=parent))
+    with journal.lease("r2") as lease:
+        lease.append(Record("run_finished", data={"status": "succeeded", "output": None}))
+        lease.commit()
+    assert row(journal)["due_at"] is None
+
+
 def test_a_stale_owner_does_not_give_back_the_lease_of_the_next(journal: Journal, other: Journal) -> None:
     run = begin(journal)
     with journal.lease(run):

@@ -72,6 +72,8 @@ def test_a_fork_takes_over_the_first_steps_and_follows_the_newest_version(app: R
     ]  # fmt: skip
     state = saga.fold(app.journal.entries(fork.run))
     assert state.deadline_at == clock.now() + 50, "it has a deadline of its own"
+    begun = [entry for entry in app.journal.entries(fork.run) if entry.kind == "run_forked"]
+    assert saga.fold(app.journal.entries(fork.run)[: begun[0].seq]).due_at() == clock.now()
     assert state.trunk.waiting is not None
     assert state.trunk.waiting.until == clock.now() + 5
     assert app.replay(fork.run).same
